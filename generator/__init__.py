@@ -1,0 +1,15 @@
+"""Synthetic lesions for healthy chest CT (section III-C of arXiv 2009.06456): torch, and nothing of MONAI."""
+
+from generator.inject import healthy_target, synthesize
+from generator.spec import FIXED_PROBABILITY_MAPS, FIXED_SALT_NOISE, FIXED_SHAPES, PAPER, SPECS, SynthesisSpec
+
+__all__ = [
+    "FIXED_PROBABILITY_MAPS",
+    "FIXED_SALT_NOISE",
+    "FIXED_SHAPES",
+    "PAPER",
+    "SPECS",
+    "SynthesisSpec",
+    "healthy_target",
+    "synthesize",
+]

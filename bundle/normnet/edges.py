@@ -1,0 +1,77 @@
+"""Erroneous edges: bright rims that a segmentation error leaves on the lung mask (III-B, training only)."""
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+from scipy import ndimage
+
+from normnet.intensity import TAU
+
+__all__ = ["EDGE_DEPTH", "EDGE_SHARE", "RemoveErroneousEdgesd", "erroneous_edges"]
+
+EDGE_DEPTH = 2
+"""How deep the mask's edge reaches inwards, in voxels (decision; III-B names no depth)."""
+
+EDGE_SHARE = 0.5
+"""A bright area is erroneous when more than this share of it lies on the edge ("most of the pixels", III-B)."""
+
+
+def erroneous_edges(
+    thorax: np.ndarray, lungs: np.ndarray, *, depth: int = EDGE_DEPTH, share: float = EDGE_SHARE
+) -> np.ndarray:
+    """Finds the connected bright areas most of whose voxels lie on the edge of the lung mask.
+
+    Args:
+        thorax: H', (X, Y, Z), in [0, 1].
+        lungs: M', (X, Y, Z) bool.
+        depth: thickness of the mask's edge, voxels.
+        share: an area is erroneous above this share of edge voxels.
+
+    Returns:
+        E, (X, Y, Z) bool (III-B).
+    """
+    bright = (thorax >= TAU) & lungs
+    edge = lungs & ~ndimage.binary_erosion(lungs, iterations=depth)
+    labels, count = ndimage.label(bright)
+    size = np.bincount(labels.ravel(), minlength=count + 1)
+    on_edge = np.bincount(labels[edge], minlength=count + 1)
+    erroneous = on_edge > share * size
+    erroneous[0] = False
+    return erroneous[labels]
+
+
+class RemoveErroneousEdgesd(MapTransform):
+    """Takes the erroneous edges E out of the lung mask and the image: M = M' - E, H = H' * M (III-B).
+
+    Args:
+        keys: the thorax area H', (1, X, Y, Z) in [0, 1].
+        lungs_key: the lung mask M', (1, X, Y, Z).
+        depth: thickness of the mask's edge, voxels.
+        share: an area is erroneous above this share of edge voxels.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection = "image",
+        lungs_key: str = "lungs",
+        depth: int = EDGE_DEPTH,
+        share: float = EDGE_SHARE,
+    ) -> None:
+        super().__init__(keys)
+        self.lungs_key, self.depth, self.share = lungs_key, depth, share
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        data = dict(data)
+        for key in self.keys:
+            thorax, lungs = data[key], data[self.lungs_key]
+            edges = erroneous_edges(
+                thorax[0].numpy(), lungs[0].numpy().astype(bool), depth=self.depth, share=self.share
+            )
+            keep = torch.as_tensor(~edges)[None]
+            data[key] = thorax * keep
+            data[self.lungs_key] = lungs * keep
+        return data

@@ -1,0 +1,123 @@
+"""The healthy CTs of the training set, preprocessed once and kept on disk (III-B, III-C1)."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.data import PersistentDataset
+from monai.data.utils import pickle_hashing
+from monai.transforms import Compose, EnsureTyped, SelectItemsd
+from tqdm import tqdm
+
+from normnet.edges import RemoveErroneousEdgesd
+from normnet.exclusion import ExcludeFromLungsd, LoadExclusiond
+from normnet.reading import LoadCTd
+from normnet.thorax import MODEL_SPACING, thorax_transforms
+
+__all__ = ["SLAB_SLICES", "HealthyVolumes", "content_hash", "healthy_transforms"]
+
+SLAB_SLICES = 32
+"""Slices of a training volume (III-C1)."""
+
+CACHE_VERSION = 1
+"""Raised when the preprocessing code changes what it computes, so that no old cache is read."""
+
+
+def healthy_transforms(*, lungs: str = "classical", spacing: Sequence[float] = MODEL_SPACING) -> Compose:
+    """Composes all that happens to a healthy CT before lesions are put in: file to H and M, erroneous edges removed.
+
+    Args:
+        lungs: name of the lung backend.
+        spacing: of the model's grid, mm.
+
+    Returns:
+        From a datalist item to `image` (1, X, Y, Z) float16 in [0, 1] and `lungs` (1, X, Y, Z) uint8.
+    """
+    return Compose(
+        [
+            LoadCTd(keys="image"),
+            LoadExclusiond(keys="image"),
+            *thorax_transforms(lungs=lungs, spacing=spacing, more_masks=("exclude",)),
+            ExcludeFromLungsd(keys="image"),
+            RemoveErroneousEdgesd(keys="image"),
+            SelectItemsd(keys=["image", "lungs"]),
+            EnsureTyped(keys="image", dtype=torch.float16, track_meta=False),
+            EnsureTyped(keys="lungs", dtype=torch.uint8, track_meta=False),
+        ]
+    )
+
+
+class HealthyVolumes(PersistentDataset):
+    """Healthy lungs on the model's grid, computed at first use and read from `cache_dir` afterwards.
+
+    The cache follows the content of the files and the parameters of the transforms: changed ones are computed anew.
+
+    Args:
+        data: datalist items: `image`, and where given `lungs`, `exclude`, `exclude_slices`.
+        transform: `healthy_transforms(...)`.
+        cache_dir: a folder for the cache; it is made.
+    """
+
+    def __init__(self, data: Sequence[Mapping[str, Any]], transform: Compose, cache_dir: str | Path) -> None:
+        super().__init__(
+            data=data,
+            transform=transform,
+            cache_dir=cache_dir,
+            hash_func=content_hash,
+            hash_transform=pickle_hashing,
+        )
+
+    def prepare(self) -> "HealthyVolumes":
+        """Computes what is not in the cache yet, with a progress bar, and returns the dataset."""
+        for index in tqdm(range(len(self)), desc="Preparing healthy CTs", unit="CT"):
+            self[index]
+        return self
+
+    def largest_lung(self, slices: int = SLAB_SLICES) -> int:
+        """Counts the lung voxels of the training set's largest volume: max_j |M_j| over all runs of `slices`.
+
+        The count is kept in the cache, under the content of all volumes.
+        """
+        key = hashlib.sha256(b"".join(content_hash(item) for item in self.data)).hexdigest()[:32]
+        record = Path(self.cache_dir) / f"largest_lung_{slices}_{key}_{self.transform_hash}.json"
+        if record.is_file():
+            return int(json.loads(record.read_text())["voxels"])
+        largest = max(_largest_slab(self[index]["lungs"], slices) for index in range(len(self)))
+        beside = record.with_suffix(".part")
+        beside.write_text(json.dumps({"voxels": largest, "slices": slices, "volumes": len(self)}))
+        beside.replace(record)
+        return largest
+
+
+def content_hash(item: Mapping[str, Any]) -> bytes:
+    """Names a datalist item by the content of its files and its other values, not by its paths or their dates."""
+    digest = hashlib.sha256(f"version {CACHE_VERSION}".encode())
+    for key in sorted(set(item) - {"study", "lesions"}):
+        digest.update(key.encode())
+        if key in ("image", "lungs", "exclude"):
+            for path in _files(Path(item[key])):
+                digest.update(path.name.encode())
+                with path.open("rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
+        else:
+            digest.update(repr(item[key]).encode())
+    return digest.hexdigest()[:32].encode()
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """Lists the files that hold a volume: itself, its raw data beside an MHD header, or a DICOM folder's slices."""
+    if path.is_dir():
+        yield from sorted(member for member in path.rglob("*") if member.is_file())
+        return
+    yield path
+    if path.suffix == ".mhd":
+        yield from sorted(path.parent.glob(f"{path.stem}.*raw"))
+
+
+def _largest_slab(lungs: torch.Tensor, slices: int) -> int:
+    area = lungs[0].sum(dim=(0, 1), dtype=torch.int64)
+    depth = min(slices, len(area))
+    return int(area.unfold(0, depth, 1).sum(dim=1).max())

@@ -1,0 +1,52 @@
+"""Reading a mask that lies beside its CT."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from monai.data import MetaTensor
+from monai.transforms import LoadImage, Orientation
+
+from normnet.errors import InputError
+
+__all__ = ["read_mask"]
+
+AFFINE_TOLERANCE = 1e-3
+"""Largest difference between two affines of one grid, mm."""
+
+
+def read_mask(path: str | Path, *, like: MetaTensor) -> MetaTensor:
+    """Reads a mask that must lie on the grid of an image.
+
+    Args:
+        path: NIfTI, NRRD, MHA or MHD file.
+        like: the image, (1, X, Y, Z) with its affine; the mask is turned to its orientation.
+
+    Returns:
+        (1, X, Y, Z), the file's values, on the image's grid.
+
+    Raises:
+        InputError: the file cannot be read, or its grid is another one.
+    """
+    if not Path(path).exists():
+        raise InputError(f"{path}: expected a mask on the grid of its image, but there is no such file.")
+    try:
+        mask = LoadImage(image_only=True, ensure_channel_first=True)(path)
+    except Exception as error:
+        raise InputError(f"{path}: expected a mask, but it cannot be read ({type(error).__name__}).") from error
+    axes = "".join(nib.orientations.aff2axcodes(like.affine.numpy()))
+    if mask.ndim == 4:
+        mask = Orientation(axcodes=axes, labels=None)(mask)
+    if mask.shape != like.shape or not np.allclose(mask.affine, like.affine, atol=AFFINE_TOLERANCE):
+        raise InputError(
+            f"{path}: the mask has {describe_grid(mask)}, but its image {like.meta.get('filename_or_obj')} "
+            f"has {describe_grid(like)}; both must lie on one grid."
+        )
+    return mask
+
+
+def describe_grid(volume: MetaTensor) -> str:
+    """Says a volume's shape, spacing and origin in words."""
+    spacing = " x ".join(f"{step:.3g}" for step in volume.pixdim)
+    origin = ", ".join(f"{value:.1f}" for value in volume.affine[:3, 3])
+    return f"shape {tuple(volume.shape[1:])}, spacing {spacing} mm and origin ({origin})"

@@ -1,0 +1,111 @@
+"""Handlers of a training run: a progress bar, a checkpoint to go on from, and the member's final weights."""
+
+from pathlib import Path
+
+import torch
+from ignite.engine import Engine, Events
+from monai.engines import Trainer
+from tqdm import tqdm
+
+from normnet.checkpoints import read_checkpoint, save_weights, write_checkpoint
+
+__all__ = ["ResumableCheckpoint", "SaveMember", "TrainingProgress", "completed_iterations"]
+
+
+def completed_iterations(checkpoint: str | Path) -> int:
+    """Tells how many iterations a checkpoint has behind it; 0 where there is none."""
+    return int(read_checkpoint(checkpoint)["iteration"]) if Path(checkpoint).is_file() else 0
+
+
+class ResumableCheckpoint:
+    """Keeps network, optimizer and iteration in one file at every epoch's end, and starts from that file if it is there.
+
+    Args:
+        path: the checkpoint.
+        network: as it is trained.
+        optimizer: the network's.
+        write: whether this process writes; one of several does.
+    """
+
+    def __init__(
+        self, path: str | Path, network: torch.nn.Module, optimizer: torch.optim.Optimizer, write: bool = True
+    ) -> None:
+        self.path, self.network, self.optimizer, self.write = Path(path), network, optimizer, write
+
+    def attach(self, engine: Engine) -> None:
+        """Registers with a trainer."""
+        engine.add_event_handler(Events.STARTED, self.load)
+        if self.write:
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
+
+    def load(self, engine: Engine) -> None:
+        """Goes on from the checkpoint, if there is one."""
+        if not self.path.is_file():
+            return
+        checkpoint = read_checkpoint(self.path)
+        self.network.load_state_dict(checkpoint["network"])
+        self.optimizer.load_state_dict(checkpoint["optimizer"])
+        engine.state.iteration = checkpoint["iteration"]
+        engine.state.epoch = checkpoint["iteration"] // engine.state.epoch_length
+
+    def save(self, engine: Engine) -> None:
+        """Writes the checkpoint."""
+        state = {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "iteration": engine.state.iteration,
+        }
+        write_checkpoint(state, self.path)
+
+
+class SaveMember:
+    """Writes the member's weights when the training is complete, and not before.
+
+    Args:
+        path: the member's weights.
+        network: the bare network, not its parallel wrapper.
+        write: whether this process writes; one of several does.
+    """
+
+    def __init__(self, path: str | Path, network: torch.nn.Module, write: bool = True) -> None:
+        self.path, self.network, self.write = Path(path), network, write
+
+    def attach(self, engine: Engine) -> None:
+        """Registers with a trainer."""
+        if self.write:
+            engine.add_event_handler(Events.COMPLETED, self.save)
+
+    def save(self, engine: Engine) -> None:
+        """Writes the weights."""
+        save_weights(self.network, self.path)
+
+
+class TrainingProgress:
+    """Shows the iterations of the whole run and the loss in a progress bar.
+
+    Args:
+        description: shown before the bar.
+        show: whether this process shows it.
+    """
+
+    def __init__(self, description: str = "Training", show: bool = True) -> None:
+        self.description, self.show = description, show
+
+    def attach(self, engine: Trainer) -> None:
+        """Registers with a trainer."""
+        if self.show:
+            engine.add_event_handler(Events.STARTED, self.start)
+            engine.add_event_handler(Events.ITERATION_COMPLETED, self.step)
+            engine.add_event_handler(Events.COMPLETED, lambda _: self.bar.close())
+
+    def start(self, engine: Engine) -> None:
+        """Opens the bar at the iteration the run starts from."""
+        total = engine.state.max_epochs * engine.state.epoch_length
+        self.bar = tqdm(total=total, initial=engine.state.iteration, desc=self.description, unit="it")
+
+    def step(self, engine: Engine) -> None:
+        """Moves the bar on by one iteration."""
+        output = engine.state.output
+        loss = (output[0] if isinstance(output, list) else output)["loss"]
+        self.bar.set_postfix(loss=f"{float(loss):.3f}", refresh=False)
+        self.bar.update()

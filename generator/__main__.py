@@ -1,0 +1,8 @@
+"""`python -m generator COMMAND ...`"""
+
+import fire
+
+from generator.preview import preview
+
+if __name__ == "__main__":
+    fire.Fire({"preview": preview})
