@@ -1,12 +1,13 @@
 """A synthetic chest CT in HU: body, bones, heart, two lungs with their vessels and airways, couch and noise.
 
-Anatomy is written as signed distances in mm (negative inside), so that any grid shows the same patient. Coordinates:
-x to the patient's right, y to the front, z to the head; the origin is the middle of the field of view.
+Anatomy is written as signed distances in mm (negative inside), so that any grid shows the same patient.
+Coordinates: x to the patient's right, y to the front, z to the head, from the middle of the chest.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,14 +22,14 @@ Mask = npt.NDArray[np.bool_]
 # HU of what is drawn.
 AIR, LUMEN, FOAM, FAT, SKIN, MUSCLE, BLOOD, LIVER = -1000.0, -990.0, -940.0, -100.0, 10.0, 55.0, 42.0, 58.0
 MARROW, CORTEX, CARTILAGE, DISC, CORD, BRONCHUS = 210.0, 620.0, 130.0, 85.0, 35.0, -20.0
-PARENCHYMA = -862.0
+PARENCHYMA = -876.0
 GRAVITY_PER_MM = 0.32  # HU brighter per mm towards the back, patient supine
 TIPS = 1500  # tips of one tree in one lung
 HILAR_RADIUS = 3.6  # mm; vessels at least this wide belong to the hilum, not to the lung
 SMALLEST_BRONCHUS = 1.0  # mm, lumen; finer ones are not resolved by CT
 BACK_TO_FRONT = -8.0  # mm, y of the middle of the rib cage
 HEART_BOX = ((-130, -70, -120), (90, 120, 50))  # mm, wide enough for every patient
-NOISE_HU = 16.0
+NOISE_HU = 18.0
 BLUR_MM = 0.75  # the kernel's standard deviation
 DEFAULT_SHAPE = (224, 192, 96)
 DEFAULT_SPACING = (1.6, 1.6, 2.5)
@@ -40,8 +41,8 @@ class Chest:
 
     Attributes:
         ct: (X, Y, Z) float32, HU; x grows to the patient's right, y to the front, z to the head (RAS).
-        lungs: (X, Y, Z) bool: parenchyma and the vessels and bronchi in it, without trachea, main bronchi and the
-            great vessels of the hilum.
+        lungs: (X, Y, Z) bool: parenchyma with the vessels and bronchi in it, without trachea, main bronchi
+            and the great vessels of the hilum.
         airways: (X, Y, Z) bool: lumen of trachea and bronchi.
         vessels: (X, Y, Z) bool: voxels of the lungs and hila that arteries or veins fill by half or more.
         spacing: mm.
@@ -69,8 +70,11 @@ class _Grid:
     voxel: float
 
     @classmethod
-    def centred(cls, shape: tuple[int, int, int], spacing: tuple[float, float, float], middle: Array) -> _Grid:
-        axes = [(np.arange(n) - (n - 1) / 2) * s - m for n, s, m in zip(shape, spacing, middle, strict=True)]
+    def centred(
+        cls, shape: tuple[int, int, int], spacing: tuple[float, float, float], middle: Array
+    ) -> _Grid:
+        """A grid with `middle` (3,), mm, in the middle of its field of view."""
+        axes = [(np.arange(n) - (n - 1) / 2) * s + m for n, s, m in zip(shape, spacing, middle, strict=True)]
         x, y, z = (axis.astype(np.float32) for axis in axes)
         origin = np.array([x[0], y[0], z[0]], np.float32)
         voxel = float(np.prod(spacing) ** (1 / 3))
@@ -85,10 +89,10 @@ class _Grid:
         i, j, k = place
         x, y, z = self.x[i], self.y[:, j], self.z[:, :, k]
         shape = (x.size, y.size, z.size)
-        origin = self.origin + np.array([i.start, j.start, k.start], np.float32) * np.asarray(self.spacing, np.float32)
+        origin = np.array([x[0, 0, 0], y[0, 0, 0], z[0, 0, 0]], np.float32)
         return _Grid(shape, self.spacing, origin, x, y, z, self.voxel), (i, j, k)
 
-    def inside(self, distance: Array) -> Array:
+    def inside(self, distance: npt.NDArray[Any]) -> Array:
         """Share of each voxel inside a surface, from signed distances in mm."""
         return np.clip(0.5 - distance / self.voxel, 0, 1)
 
@@ -96,7 +100,7 @@ class _Grid:
         return draw(tubes, self.shape, self.spacing, self.origin)
 
     def smooth_noise(self, length: float, *, rng: np.random.Generator) -> Array:
-        """(X, Y, Z) noise of unit variance at its knots, `length` mm apart: the same on any grid of this extent."""
+        """(X, Y, Z) smooth noise with knots of unit variance `length` mm apart, whatever the spacing."""
         knots = [int(np.ceil(n * s / length)) + 1 for n, s in zip(self.shape, self.spacing, strict=True)]
         coarse = torch.from_numpy(rng.standard_normal(knots, dtype=np.float32))
         fine = torch.nn.functional.interpolate(
@@ -121,12 +125,14 @@ def make_chest(
     if len(shape) != 3 or len(spacing) != 3 or min(shape) < 1 or min(spacing) <= 0:
         raise ValueError(f"expected three positive sizes and spacings, got shape {shape}, spacing {spacing}")
     patient, scanner, *trees = np.random.default_rng(seed).spawn(6)
-    middle = np.array([patient.normal(0, 3), patient.normal(4, 2), patient.normal(0, 3)], np.float32)
+    middle = np.array([patient.normal(0, 3), patient.normal(-5, 2), patient.normal(0, 3)], np.float32)
     grid = _Grid.centred(shape, spacing, middle)
     p = _draw_patient(patient)
     bumps = grid.smooth_noise(55, rng=patient)
 
-    cavity = _ellipse(grid, _cavity_width(grid.z, p), _cavity_depth(grid.z, p), BACK_TO_FRONT, power=2.5) + 1.6 * bumps
+    cavity = 1.6 * bumps + _ellipse(
+        grid, _cavity_width(grid.z, p), _cavity_depth(grid.z, p), BACK_TO_FRONT, power=2.5
+    )
     ct = _body(grid, p, cavity, rng=patient)
     _bones(grid, p, cavity, ct)
     lung = _lung_distance(grid, p, cavity) - 0.5 * bumps
@@ -188,9 +194,9 @@ def _blend(ct: Array, hu: Array | np.float32, share: Array) -> None:
     ct += share * (hu - ct)
 
 
-def _meet(*distances: Array, k: float = 8.0) -> Array:
+def _meet(*distances: npt.NDArray[Any], k: float = 8.0) -> Array:
     """The distance of an intersection with edges rounded over about `k` mm."""
-    result = distances[0]
+    result: Array = distances[0]
     for other in distances[1:]:
         h = np.maximum(k - np.abs(result - other), 0) / k
         result = np.maximum(result, other) + h * h * (k / 4)
@@ -198,7 +204,13 @@ def _meet(*distances: Array, k: float = 8.0) -> Array:
 
 
 def _ellipse(
-    grid: _Grid, width: Array | float, depth: Array | float, y: Array | float, *, x: float = 0.0, power: float = 2.0
+    grid: _Grid,
+    width: Array | float,
+    depth: Array | float,
+    y: Array | float,
+    *,
+    x: float = 0.0,
+    power: float = 2.0,
 ) -> Array:
     """Distance to an upright column with half axes `width` and `depth`, which may vary with z.
 
@@ -210,7 +222,9 @@ def _ellipse(
     return np.asarray((q - 1) * q ** (power - 1) / np.sqrt(slope + np.float32(1e-9)), np.float32)
 
 
-def _ellipsoid(grid: _Grid, centre: npt.ArrayLike, radii: npt.ArrayLike, turn: float = 0.0, tilt: float = 0.0) -> Array:
+def _ellipsoid(
+    grid: _Grid, centre: npt.ArrayLike, radii: npt.ArrayLike, *, turn: float = 0.0, tilt: float = 0.0
+) -> Array:
     """Distance to an ellipsoid, turned about z and then tilted about its own y axis, radians."""
     c, r = np.asarray(centre, np.float32), np.asarray(radii, np.float32)
     x, y, z = grid.x - c[0], grid.y - c[1], grid.z - c[2]
@@ -218,7 +232,8 @@ def _ellipsoid(grid: _Grid, centre: npt.ArrayLike, radii: npt.ArrayLike, turn: f
     a, z = np.cos(tilt) * a + np.sin(tilt) * z, np.cos(tilt) * z - np.sin(tilt) * a
     u, v, w = a / r[0], b / r[1], z / r[2]
     q = np.sqrt(u * u + v * v + w * w) + np.float32(1e-6)
-    return np.asarray(q * (q - 1) / (np.sqrt((u / r[0]) ** 2 + (v / r[1]) ** 2 + (w / r[2]) ** 2) + 1e-6), np.float32)
+    slope = (u / r[0]) ** 2 + (v / r[1]) ** 2 + (w / r[2]) ** 2
+    return np.asarray(q * (q - 1) / np.sqrt(slope + np.float32(1e-12)), np.float32)
 
 
 def _cavity_width(z: Array, p: dict[str, float]) -> Array:
@@ -228,7 +243,7 @@ def _cavity_width(z: Array, p: dict[str, float]) -> Array:
 
 def _cavity_depth(z: Array, p: dict[str, float]) -> Array:
     up = np.clip((z + 40) / (p["top"] + 40), 0, 1.15)
-    return np.asarray(p["depth"] * (1 - 0.34 * up**1.8), np.float32)
+    return np.asarray(p["depth"] * (1 - 0.27 * up**1.8), np.float32)
 
 
 def _dome(grid: _Grid, p: dict[str, float]) -> Array:
@@ -278,7 +293,8 @@ def _body(grid: _Grid, p: dict[str, float], cavity: Array, *, rng: np.random.Gen
     shoulders = 14 / (1 + np.exp(-(grid.z - 62) / 12))
     half_width = p["width"] + 23 + p["fat"] + shoulders
     half_depth = p["depth"] + 22 + p["fat"]
-    skin = _ellipse(grid, half_width, half_depth, -9.0, power=2.3)
+    slope = p["depth"] - _cavity_depth(grid.z, p)  # the breastbone leans back towards the neck
+    skin = _ellipse(grid, half_width, half_depth - 0.6 * slope, -9.0 - 0.4 * slope, power=2.3)
     ct = np.full(grid.shape, AIR, np.float32)
     couch = -12.0 - half_depth + grid.x**2 / 1100 - grid.y
     for face, hu in ((1.5 - np.abs(couch - 1.5), -180.0), (9 - np.abs(couch - 12), FOAM)):
@@ -297,7 +313,7 @@ def _bones(grid: _Grid, p: dict[str, float], cavity: Array, ct: Array) -> None:
     """Draw ribs with their cartilage, spine, sternum and shoulder blades into `ct`, in place."""
     angle = np.arctan2(np.abs(grid.x), BACK_TO_FRONT - grid.y) / np.pi  # 0 at the spine, 1 at the sternum
     pitch = 23.0
-    turn = (grid.z + 78 * angle**1.2) / pitch + p["rib_phase"]
+    turn = (grid.z + 100 * angle) / pitch + p["rib_phase"]
     across = (turn - np.rint(turn)) * pitch * 0.86 / 6.5
     rib = (np.sqrt(across**2 + ((cavity - 5.5) / 3.6) ** 2) - 1) * 4
     rib = np.maximum(rib, grid.z - p["top"] + 2)
@@ -313,7 +329,7 @@ def _bones(grid: _Grid, p: dict[str, float], cavity: Array, ct: Array) -> None:
     _blend(ct, np.float32(MARROW * 0.7), grid.inside(sternum + 1.6))
     for side in (-1, 1):
         centre = (side * (p["width"] * 0.80), -p["depth"] * 0.78 - 12, 82)
-        blade = _ellipsoid(grid, centre, (34, 4, 62), turn=side * -0.72 + np.pi * (side < 0))
+        blade = _ellipsoid(grid, centre, (34, 4, 62), turn=side * 0.75)
         _blend(ct, np.float32(CORTEX * 0.7), grid.inside(np.maximum(blade, 12 - cavity)))
     whole, (grid, place) = ct, grid.near((-46, -200, -300), (46, 0, 300))
     ct = whole[place]
@@ -353,12 +369,13 @@ def _soft_organs(grid: _Grid, p: dict[str, float], cavity: Array, lung: Array, c
 
     box, place = grid.near(*HEART_BOX)
     _blend(ct[place], np.float32(BLOOD), box.inside(_heart(box, p) + 3.0))
-    back = float(_spine_y(np.float32(0), p)) + 20
+    back = float(_spine_y(np.zeros(1, np.float32), p)[0]) + 20
+    down = np.arange(44, -140, -20, dtype=np.float32)
     tubes = join(
         polyline(
             [(-2, 20, -10), (14, 18, 22), (14, 8, 50), (2, -8, 64), (-15, -26, 60), (-22, back, 44)], 14.5
         ),
-        polyline([(-22, float(_spine_y(np.float32(z), p)) + 20, z) for z in range(44, -140, -20)], 12.5),
+        polyline(np.stack([np.full_like(down, -22), _spine_y(down, p) + 20, down], 1), 12.5),
         polyline([(25, 6, 72), (26, 2, 0)], 9.0),
         polyline([(-22, 14, 84), (24, 8, 72)], 6.0),
         polyline([(8, -2, 64), (14, -2, 120)], 6.5),

@@ -79,8 +79,9 @@ def _read(image: str | None, lungs: str | None, seed: int) -> tuple[nib.Nifti1Im
 def _thorax(ct: nib.Nifti1Image, lungs: nib.Nifti1Image) -> tuple[torch.Tensor, torch.Tensor]:
     """Gives H and M on the generator's grid: the slab of 32 slices round the largest slice of the lungs."""
     zooms = zip(ct.shape, ct.header.get_zooms(), SPACING, strict=True)
-    size = [max(1, round(voxels * spacing / wanted)) for voxels, spacing, wanted in zooms]
-    hu, mask = (torch.from_numpy(volume.get_fdata(dtype=np.float32))[None, None] for volume in (ct, lungs))
+    size = [max(1, round(count * spacing / wanted)) for count, spacing, wanted in zooms]
+    voxels = (np.ascontiguousarray(volume.get_fdata(dtype=np.float32)) for volume in (ct, lungs))
+    hu, mask = (torch.from_numpy(array)[None, None] for array in voxels)
     lung = (F.interpolate((mask > 0).float(), size=size, mode="trilinear") > 0.5)[0, 0]
     if not lung.any():
         raise ValueError(f"lungs: expected some voxels above 0, got none in {tuple(mask.shape[2:])}")

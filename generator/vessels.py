@@ -98,8 +98,8 @@ def grow_tree(
 ) -> Tree:
     """Grow a tree from `root` until each tip has a branch of its own.
 
-    Each generation cuts every group of tips in two across its longest axis and runs a branch towards the middle
-    of each part; the first generation goes to the lobes, so that no branch crosses a fissure far from the root.
+    Each generation cuts every group of tips in two across its longest axis and runs a branch to the middle
+    of each part. The first generation goes to the lobes: no branch crosses a fissure far from the root.
 
     Args:
         root: (3,), mm.
@@ -180,14 +180,17 @@ def draw(tubes: Tubes, shape: tuple[int, int, int], spacing: npt.ArrayLike, orig
         for low in range(0, len(which), rows):
             tube = which[low : low + rows, None]
             voxel = centre[low : low + rows, None] + box
-            value = np.clip((solid[tube] - _distance(voxel.astype(np.float32) * step + first, tubes, tube)) / width + 0.5, 0, 1)
+            distance = _distance(voxel.astype(np.float32) * step + first, tubes, tube)
+            value = np.clip((solid[tube] - distance) / width + 0.5, 0, 1)
             keep = ((voxel >= 0) & (voxel < shape)).all(-1) & (value > 0)
             i, j, k = voxel[keep].T
             np.maximum.at(covered, (i, j, k), (value * full[tube])[keep])
     return covered
 
 
-def _sums(group: npt.NDArray[np.int64], values: npt.NDArray[np.float64], groups: int) -> npt.NDArray[np.float64]:
+def _sums(
+    group: npt.NDArray[np.int64], values: npt.NDArray[np.float64], groups: int
+) -> npt.NDArray[np.float64]:
     """The sum of `values` (N, K) over each group, (groups, K)."""
     columns = [np.bincount(group, weights=column, minlength=groups) for column in values.T]
     return np.stack(columns, axis=1)

@@ -116,4 +116,4 @@ def like(source: torch.Tensor, volume: torch.Tensor) -> torch.Tensor:
     """Gives (X, Y, Z) a channel and the metadata of the volume it came from."""
     if not isinstance(source, MetaTensor):
         return volume[None]
-    return MetaTensor(volume[None], affine=source.affine, meta=dict(source.meta))
+    return MetaTensor(volume[None]).copy_meta_from(source)

@@ -1,15 +1,17 @@
 """What validation measures on unseen healthy lungs with synthetic lesions."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import torch
+from monai.config import KeysCollection
 from monai.metrics import CumulativeIterationMetric
+from monai.transforms import MapTransform
 
 from normnet.intensity import TAU
 from normnet.vote import HEALTHY_PROBABILITY
 
-__all__ = ["ShareKeptOut", "bright_lesion", "healthy_target"]
+__all__ = ["BrightLesiond", "ShareKeptOut"]
 
 
 class ShareKeptOut(CumulativeIterationMetric):
@@ -38,12 +40,24 @@ class ShareKeptOut(CumulativeIterationMetric):
         return kept_out / total
 
 
-def bright_lesion(output: Sequence[dict[str, Any]]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """Pairs the healthy probability with the bright voxels of the synthetic lesions."""
-    masks = [(sample["lesion"] > 0) & (sample["image"] >= TAU) for sample in output]
-    return [sample["pred"] for sample in output], masks
+class BrightLesiond(MapTransform):
+    """Marks the bright voxels of synthetic lesions: those that a network could take for healthy tissue.
 
+    Args:
+        keys: the lesion mask, (1, X, Y, Z).
+        image_key: the image with the lesions, (1, X, Y, Z) in [0, 1].
+        bright_key: where the mask goes.
+    """
 
-def healthy_target(output: Sequence[dict[str, Any]]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """Pairs the healthy probability with the healthy target."""
-    return [sample["pred"] for sample in output], [sample["label"] for sample in output]
+    def __init__(
+        self, keys: KeysCollection = "lesion", image_key: str = "image", bright_key: str = "bright_lesion"
+    ) -> None:
+        super().__init__(keys)
+        self.image_key, self.bright_key = image_key, bright_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        data = dict(data)
+        for key in self.keys:
+            image = data[self.image_key]
+            data[self.bright_key] = (data[key].to(image.device) > 0) & (image >= TAU)
+        return data

@@ -1,0 +1,69 @@
+"""Trains the members of the ensemble one after the other and merges them into one model.
+
+python scripts/train_ensemble.py HEALTHY_DIR [--members 5] [--output_dir DIR] [--max_iterations 3500] ...
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import fire
+
+from normnet import bundle_root
+from normnet.ensemble import MEMBERS, merge_members
+from normnet.errors import InputError, report_input_errors
+
+CONFIGS = Path(bundle_root()) / "configs"
+
+
+def train_ensemble(
+    dataset_dir: str,
+    members: int = MEMBERS,
+    ckpt_dir: str | None = None,
+    output_dir: str | None = None,
+    configs: str = "train",
+    architecture: str = "unet",
+    **overrides: object,
+) -> None:
+    """Trains members 0, 1, ... through `python -m monai.bundle run training` and writes CKPT_DIR/model.pt.
+
+    A member whose weights are there is skipped; one that was stopped goes on from its last checkpoint.
+
+    Args:
+        dataset_dir: folder of healthy CTs, or of a dataset.json.
+        members: how many.
+        ckpt_dir: where the weights go; the bundle's models folder by default.
+        output_dir: where checkpoints, curves and the cache go; the bundle's runs folder by default.
+        configs: names of the configs, with commas: train, or train,paper for the paper's frame.
+        architecture: of each member.
+        overrides: anything in the configs, by name, such as --max_iterations 1000.
+    """
+    report_input_errors()
+    weights = Path(ckpt_dir or Path(bundle_root()) / "models")
+    runs = Path(output_dir or Path(bundle_root()) / "runs")
+    files = [str(CONFIGS / f"{name}.json") for name in configs.split(",")]
+    settings = {
+        "config_file": str(files) if len(files) > 1 else files[0],
+        "meta_file": CONFIGS / "metadata.json",
+        "logging_file": CONFIGS / "logging.conf",
+        "dataset_dir": Path(dataset_dir).resolve(),
+        "ckpt_dir": weights.resolve(),
+        "output_dir": runs.resolve(),
+        "architecture": architecture,
+        **overrides,
+    }
+    paths = [weights / f"member_{member}.pt" for member in range(members)]
+    for member, path in enumerate(paths):
+        if path.is_file():
+            print(f"Member {member} is trained already: {path}")
+            continue
+        arguments = [f"--{name}={value}" for name, value in {**settings, "member": member}.items()]
+        command = [sys.executable, "-m", "monai.bundle", "run", "training", *arguments]
+        if subprocess.run(command, check=False).returncode != 0 or not path.is_file():
+            raise InputError(f"{path}: member {member} was not trained; its own message stands above.")
+    merge_members(paths, weights / "model.pt", architecture=architecture)
+    print(f"The ensemble of {members}: {weights / 'model.pt'}")
+
+
+if __name__ == "__main__":
+    fire.Fire(train_ensemble)
