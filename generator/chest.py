@@ -165,18 +165,20 @@ def make_chest(
     np.clip(ct, -1024, 3071, out=ct)
     affine = np.diag([*spacing, 1.0])
     affine[:3, 3] = grid.origin
-    return Chest(ct, lungs, lumen > 0.5, (vessels * near_lung >= 0.5) | (hilar >= 0.5), spacing, affine)
+    vessel_mask = ((vessels * near_lung >= 0.5) | (hilar >= 0.5)) & (walls < 0.5)
+    return Chest(ct, lungs, lumen > 0.5, vessel_mask, spacing, affine)
 
 
 def _draw_patient(rng: np.random.Generator) -> dict[str, float]:
     """Everything that differs between patients, in mm and HU unless said."""
     size = rng.normal(1.0, 0.03)
+    dome = rng.normal(-48, 5)
     return {
         "width": 127 * size * rng.normal(1, 0.02),
         "depth": 87 * size * rng.normal(1, 0.03),
-        "top": rng.normal(106, 3),
-        "right_dome": rng.normal(-48, 6),
-        "left_dome": rng.normal(-60, 6),
+        "top": rng.normal(104, 2.5),
+        "right_dome": dome,
+        "left_dome": dome - rng.uniform(4, 14),
         "fat": rng.uniform(5, 16),
         "heart": rng.normal(1.0, 0.05),
         "heart_turn": rng.normal(0.6, 0.08),  # radians
@@ -258,9 +260,10 @@ def _dome(grid: _Grid, p: dict[str, float]) -> Array:
 
 def _apex(grid: _Grid, p: dict[str, float]) -> Array:
     """Distance to the cupola of the pleura, negative below it."""
-    u, v = (np.abs(grid.x) - 45) / 46, (grid.y + 22) / 46
+    long = np.where(grid.y < -22, 46, 72).astype(np.float32)  # steep behind, sloping to the front
+    u, v = (np.abs(grid.x) - 45) / 50, (grid.y + 22) / long
     surface = p["top"] - 24 * (u * u + v * v)
-    slope = 48 * np.sqrt((u / 46) ** 2 + (v / 46) ** 2)
+    slope = 48 * np.sqrt((u / 50) ** 2 + (v / long) ** 2)
     return np.asarray((grid.z - surface) / np.sqrt(1 + slope * slope), np.float32)
 
 
@@ -384,7 +387,7 @@ def _soft_organs(grid: _Grid, p: dict[str, float], cavity: Array, lung: Array, c
         polyline([(-16, 32, -10), (-18, 10, 18)], 14.0),
         polyline([(-16, 8, 16), (34, -8, 12)], 9.5),
         polyline([(-18, 10, 18), (-36, -12, 20)], 9.5),
-        polyline([(-30, -8, -14), (30, -8, -14)], 14.0),
+        polyline([(-24, -6, -24), (-2, -8, -16), (22, -8, -22)], 15.0),
         polyline([(-2, -24, 120), (-2, -30, 20), (-8, -28, -120)], 6.5),
     )
     lift = np.array([0, 0, up], np.float32)

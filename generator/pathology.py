@@ -1,9 +1,9 @@
 """Lesions for the demo's synthetic patients: ground glass, consolidation and pleural bands, in HU.
 
-Written apart from the training generator on purpose (nothing of III-C in it): a network trained on that one
-must find these without having seen their like. A lesion is an opacity in [0, 1] that moves aerated lung towards
-the lesion's HU; soft tissue and open airways stay as they are, so that vessels show through ground glass and
-bronchi stay dark in consolidation.
+Written apart from the training generator on purpose (nothing of III-C in it): a network trained on that
+one must find these without having seen their like. A lesion is an opacity in [0, 1] that moves aerated lung
+to the HU of the lesion. Soft tissue and open airways stay as they are: vessels show through ground glass,
+and bronchi stay dark in consolidation.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def add_pathology(
 
     Returns:
         The CT with lesions, (X, Y, Z) float32 HU, and the lesion mask, (X, Y, Z) bool: the lung voxels whose
-        air the lesions raise by `spec.visible_hu` or more above plain parenchyma. Vessels inside a lesion belong
+        air the lesions raise by `spec.visible_hu` or more above plain parenchyma. Vessels in a lesion belong
         to it, open airways do not. Only the lung and the voxels that touch it change.
 
     Raises:

@@ -96,7 +96,7 @@ def _salt(
     gain = (high - low) / (most - least).clamp_min(torch.finfo(torch.float32).tiny)  # one voxel: a = a_L
     probability.sub_(least).mul_(gain).add_(low)
     chance = torch.rand(probability.shape, generator=generator, device=generator.device)
-    return torch.lt(chance, probability, out=chance)
+    return chance.lt_(probability)
 
 
 def brightness_factor(smoothed: torch.Tensor, brightness: float, floor: float) -> torch.Tensor:

@@ -167,7 +167,7 @@ def draw(tubes: Tubes, shape: tuple[int, int, int], spacing: npt.ArrayLike, orig
     for size in np.unique(sizes):
         member = np.flatnonzero(sizes == size)
         reach = solid[member].max() + (width + stride[member].max()) / 2
-        half = np.ceil(reach / step - 0.5).astype(int)
+        half = np.floor(reach / step + 0.5).astype(int)
         box = np.stack(np.meshgrid(*(np.arange(-h, h + 1) for h in half), indexing="ij"), -1).reshape(-1, 3)
         length = np.linalg.norm(tubes.end[member] - tubes.start[member], axis=1)
         pieces = np.ceil(length / stride[member]).astype(int) + 1

@@ -1,5 +1,7 @@
 """How far the members of the ensemble disagree: a map, and one score for the image."""
 
+import math
+
 import torch
 
 from normnet.vote import HEALTHY_PROBABILITY, count_votes
@@ -20,7 +22,8 @@ def vote_entropy(
         threshold: a member votes for a voxel when its probability is strictly above it.
 
     Returns:
-        (X, Y, Z) float32, bits in [0, 1]: 0 where all agree and outside bright, 1 where the vote is split evenly.
+        (X, Y, Z) float32, bits in [0, 1]: 0 where all agree and outside bright, 1 where the vote is split
+        evenly.
 
     Raises:
         ValueError: when the shapes do not fit.
@@ -30,12 +33,9 @@ def vote_entropy(
         raise ValueError(f"expected bright voxels of shape {tuple(counts.shape)}, got {tuple(bright.shape)}")
     members = probability.shape[0]
     share = torch.arange(members + 1, device=counts.device) / members
-    entropy_of_count = -(torch.xlogy(share, share) + torch.xlogy(1 - share, 1 - share)) / torch.log(
-        torch.tensor(2.0)
-    )
-    entropy = torch.zeros(counts.shape, dtype=torch.float32, device=counts.device)
-    entropy[bright] = entropy_of_count[counts[bright].long()]
-    return entropy
+    entropy_of_count = (torch.special.entr(share) + torch.special.entr(1 - share)) / math.log(2)
+    entropy = entropy_of_count.index_select(0, counts.flatten().int()).view(counts.shape)
+    return torch.where(bright, entropy, 0)
 
 
 def disagreement_score(disagreement: torch.Tensor, bright: torch.Tensor) -> float:

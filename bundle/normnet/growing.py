@@ -13,9 +13,9 @@ GROWING_STEPS = 10
 def grow(seed: torch.Tensor, support: torch.Tensor, steps: int | None = GROWING_STEPS) -> torch.Tensor:
     """Expands the seed step by step, keeping only what lies in the support (III-D, Fig. 4).
 
-    A geodesic dilation: every step takes in the 26 neighbours of each voxel, then drops those out of the support, so
-    that growth goes around a gap in the support and never across a gap of one voxel or more. A seed voxel out of the
-    support may still grow into it in the first step.
+    A geodesic dilation: every step takes in the 26 neighbours of each voxel, then drops those out of the
+    support, so that growth goes around a gap in the support and never across a gap of one voxel or more. A
+    seed voxel out of the support may still grow into it in the first step.
 
     Args:
         seed: (X, Y, Z) bool, the smoothed bright lesions (e).
@@ -30,7 +30,8 @@ def grow(seed: torch.Tensor, support: torch.Tensor, steps: int | None = GROWING_
     """
     if seed.ndim != 3 or seed.shape != support.shape:
         raise ValueError(
-            f"expected seed and support of one shape (X, Y, Z), got {tuple(seed.shape)} and {tuple(support.shape)}"
+            f"expected seed and support of one shape (X, Y, Z), "
+            f"got {tuple(seed.shape)} and {tuple(support.shape)}"
         )
     if steps is not None and steps < 0:
         raise ValueError(f"expected at least 0 steps of growth, got {steps}")
@@ -63,7 +64,7 @@ def dilate(mask: torch.Tensor) -> torch.Tensor:
 
 
 def _reach(seed: torch.Tensor, support: torch.Tensor, steps: int | None) -> tuple[slice, ...]:
-    """Returns the smallest box that holds every voxel that growth can touch, so that no other voxel costs time."""
+    """Returns the smallest box that holds all that growth can touch: no other voxel costs time."""
     box = []
     for axis, length in enumerate(seed.shape):
         start, stop = _extent(seed, axis)
@@ -79,5 +80,5 @@ def _reach(seed: torch.Tensor, support: torch.Tensor, steps: int | None) -> tupl
 def _extent(mask: torch.Tensor, axis: int) -> tuple[int, int]:
     """Returns the first index of a mask along an axis, and the one after the last."""
     others = [other for other in range(mask.ndim) if other != axis]
-    indices = mask.any(dim=others[1]).any(dim=others[0]).nonzero()
+    indices = mask.any(dim=others).nonzero()
     return int(indices[0]), int(indices[-1]) + 1

@@ -70,8 +70,15 @@ class EnsembleInferer(SlidingWindowInferer):
     def __call__(self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any) -> Any:
         reduced = has_reduced_precision(inputs.device) if self.reduced is None else self.reduced
 
-        def run_window(window: torch.Tensor) -> torch.Tensor:
-            return run_reduced(network, window, reduced=reduced)
+        channels = 0
 
-        with torch.inference_mode():
-            return super().__call__(inputs, run_window)
+        def run_windows(windows: torch.Tensor) -> torch.Tensor:
+            nonlocal channels
+            if channels and not windows.any():
+                return windows.new_zeros((len(windows), channels, *windows.shape[2:]))
+            probability = run_reduced(network, windows, reduced=reduced)
+            channels = probability.shape[1]
+            return probability
+
+        with torch.no_grad():
+            return super().__call__(inputs, run_windows)

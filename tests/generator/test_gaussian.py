@@ -40,8 +40,8 @@ def covariance(sigma: float, size: int, spacing: float) -> torch.Tensor:
     return weights @ weights.T * (weights.shape[1] / size)
 
 
-# Statistic: largest difference of covariances, relative to the variance. Bound: 2e-3 (theory 1e-4; a Gaussian cut
-# off at 4 sigma adds the rest).
+# Statistic: largest difference of covariances, relative to the variance. Bound: 2e-3 (theory 1e-4; that the
+# Gaussian is cut off at 4 sigma adds the rest).
 COVARIANCE_BOUND = 2e-3
 
 

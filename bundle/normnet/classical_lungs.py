@@ -1,0 +1,250 @@
+"""The lungs by thresholds and connected components, from the volume at hand alone."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from normnet.intensity import BRIGHT_HU
+from normnet.lung_sides import split_sides
+
+__all__ = ["segment"]
+
+WORKING_MM = 2.0
+"""Voxel size of the grid on which components are told apart, mm; finer than that is not upsampled."""
+
+AIR_HU = -400.0
+"""Air and lung lie below it, soft tissue and fat above, HU: half-way from aerated lung to soft tissue."""
+
+BORDER_HU = BRIGHT_HU
+"""At its border the lung reaches to this value, HU: a brighter rim would be tissue of the chest wall's, not lung's."""
+
+TISSUE_HU = -300.0
+"""The body lies above it, HU."""
+
+OUTSIDE_HU = -930.0
+"""Outside air and padding lie below it, HU; lungs, but for severe emphysema, above."""
+
+GAS_HU = -970.0
+"""A component whose median lies below it is gas in stomach or bowel, HU."""
+
+MIN_LUNG_ML = 100.0
+"""Least volume of a lung, mL: the lungs of an infant of some months, or a good part of one adult lung."""
+
+MIN_SHARE = 0.02
+"""Lung components hold at least this share of the largest one."""
+
+PADDING_HU, METAL_HU = -1024.0, 300.0
+"""Values are clipped to these before averaging, so that padding (-2048, -3024) and metal do not spread, HU."""
+
+MIN_ENCLOSED = 2.75
+"""A lung meets the body in this many of the four directions (left, right, front, back) on average, clothes in fewer."""
+
+SKIN_MM = 4.0
+"""Outside air with its partial volume at the skin is taken so much wider than it is, mm."""
+
+COUCH_MM = 4.0
+"""Tissue thinner than twice this is cut from the body: couch shells, tubes, clothes, mm."""
+
+VESSEL_MM = 4.0
+"""Radius of the closing that takes in vessels: those thicker than twice this, at the hilum, stay out, mm."""
+
+DISEASE_MM = 12.0
+"""Radius of the closing within which dense ground glass belongs to the lung, mm."""
+
+DISEASE_HU = -200.0
+"""Dense ground glass lies below it, fat and muscle of the chest wall above, HU."""
+
+AIRWAY_HU = -800.0
+"""In sections below it, trachea and main bronchi stand apart from the lungs, HU."""
+
+AIRWAY_GAS_HU = -900.0
+"""The median inside trachea and main bronchi lies below it, HU."""
+
+AIRWAY_AREA_MM2 = (40.0, 1000.0)
+"""Area of the section of trachea or main bronchus in an axial slice, mm2."""
+
+AIRWAY_LENGTH_MM = 25.0
+"""Trachea and main bronchi are seen apart from the lungs over at least this length, mm."""
+
+AIRWAY_OFFSET_MM = 50.0
+"""They lie at most so far from the plane between the lungs, mm."""
+
+WALL_MM = 3.0
+"""Thickness of the wall of airways, stomach and bowel, with its partial volume, mm."""
+
+POCKET_HU = -940.0
+"""Gas in stomach, bowel and oesophagus lies below it, HU."""
+
+POCKET_MM = 4.0
+"""Narrower gas, of a smaller radius, is not looked at, mm."""
+
+POCKET_RING_MM = (4.0, 10.0)
+"""Distance from a gas pocket at which its surroundings are judged: beyond its wall, mm."""
+
+POCKET_TISSUE = 0.5
+"""A hollow organ has tissue in more than this share of its surroundings; a bulla or emphysema has lung."""
+
+
+def segment(ct: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
+    """Segments both lungs with the vessels inside, without trachea, main bronchi and the hilum's great vessels.
+
+    Components are told apart on a grid of about 2 mm; the border is then set on the grid of `ct` by each voxel's HU.
+    Consolidation against the pleura is as dense as the chest wall, and stays out.
+
+    Args:
+        ct: (X, Y, Z) float, HU, RAS; padding below -1024 counts as air.
+        spacing: voxel size along X, Y, Z in mm.
+
+    Returns:
+        (X, Y, Z) bool on the grid of `ct`.
+
+    Raises:
+        ValueError: no component is large enough to be a lung; the message says what was found.
+    """
+    factors = [max(1, round(WORKING_MM / mm)) for mm in spacing]
+    size = tuple(factor * mm for factor, mm in zip(factors, spacing, strict=True))
+    coarse = _block_mean(ct, factors)
+    body = _body(coarse, size)
+    air, enclosed = _air_in_body(coarse, body, size)
+    lungs = _lung_components(air, coarse, enclosed, size)
+    hollow = _airways(coarse, air & (enclosed == 4), lungs, size) | _gas_pockets(coarse, lungs, size)
+    lungs = _lung_components(lungs & ~hollow, coarse, enclosed, size)
+    midline = float(ndimage.center_of_mass(body)[0])
+    left, right = (_close(lung, coarse, size) for lung in split_sides(lungs, size, midline=midline))
+    return _refine(ct, (left | right) & ~hollow, hollow, factors)
+
+
+def _block_mean(ct: np.ndarray, factors: Sequence[int]) -> np.ndarray:
+    """The mean HU of each whole block of voxels, padding and metal clipped first."""
+    shape = [max(1, n // factor) for n, factor in zip(ct.shape, factors, strict=True)]
+    coarse = np.zeros(shape, dtype=np.float32)
+    for offset in np.ndindex(*factors):
+        voxels = tuple(slice(o, o + n * f, f) for o, n, f in zip(offset, shape, factors, strict=True))
+        coarse += np.clip(ct[voxels], PADDING_HU, METAL_HU)
+    return coarse / np.prod(factors)
+
+
+def _body(coarse: np.ndarray, size: Sequence[float]) -> np.ndarray:
+    """The patient's tissue: the largest component that survives the removal of thin things."""
+    tissue = coarse > TISSUE_HU
+    labels, count = ndimage.label(_shrink(tissue, COUCH_MM, size))
+    if not count:
+        raise ValueError(
+            f"no lungs: no body found, of all voxels {tissue.mean():.0%} lie above {TISSUE_HU:.0f} HU"
+        )
+    thick = labels == np.bincount(labels[labels > 0]).argmax()
+    return tissue & _grow(thick, COUCH_MM, size)
+
+
+def _air_in_body(
+    coarse: np.ndarray, body: np.ndarray, size: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The air that the body encloses, and in how many of the four in-plane directions each voxel meets the body."""
+    enclosed = np.zeros(body.shape, dtype=np.int8)
+    for axis in (0, 1):
+        enclosed += np.maximum.accumulate(body, axis)
+        enclosed += np.flip(np.maximum.accumulate(np.flip(body, axis), axis), axis)
+    cold = ndimage.binary_erosion(coarse < OUTSIDE_HU, border_value=1)
+    labels, _ = ndimage.label(cold)
+    sides = np.concatenate([labels[[0, -1]].ravel(), labels[:, [0, -1]].ravel()])
+    outside = _grow(np.isin(labels, np.unique(sides[sides > 0])), SKIN_MM, size)
+    return (coarse < AIR_HU) & ~outside & (enclosed >= 2), enclosed
+
+
+def _lung_components(
+    air: np.ndarray, coarse: np.ndarray, enclosed: np.ndarray, size: Sequence[float]
+) -> np.ndarray:
+    """The components of `air` that are lung by volume, by what encloses them and by their median HU."""
+    labels, _ = ndimage.label(air)
+    boxes = ndimage.find_objects(labels)
+    millilitres = np.bincount(labels.ravel())[1:] * (np.prod(size) / 1000)
+    lungs, largest = np.zeros_like(air), 0.0
+    for index in np.argsort(-millilitres):
+        if millilitres[index] < MIN_SHARE * largest:
+            break
+        box = boxes[index]
+        part = labels[box] == index + 1
+        if enclosed[box][part].mean() >= MIN_ENCLOSED and np.median(coarse[box][part]) >= GAS_HU:
+            lungs[box] |= part
+            largest = max(largest, millilitres[index])
+    if largest < MIN_LUNG_ML:
+        raise ValueError(
+            f"no lungs: the largest air region inside the body is {largest:.0f} mL, "
+            f"of at least {MIN_LUNG_ML:.0f} mL wanted"
+        )
+    return lungs
+
+
+def _airways(coarse: np.ndarray, air: np.ndarray, lungs: np.ndarray, size: Sequence[float]) -> np.ndarray:
+    """Trachea and main bronchi with their walls: long tubes of small axial sections between the upper lungs."""
+    smallest, largest = (area / (size[0] * size[1]) for area in AIRWAY_AREA_MM2)
+    in_plane = ndimage.generate_binary_structure(3, 1)
+    in_plane[:, :, [0, 2]] = False
+    gas = air & (coarse < AIRWAY_HU)
+    sections, _ = ndimage.label(gas, in_plane)
+    areas = np.bincount(sections.ravel())
+    middle = ndimage.center_of_mass(lungs)
+    offset = np.abs(np.arange(gas.shape[0]) - middle[0]) * size[0]
+    near = (offset <= AIRWAY_OFFSET_MM)[:, None, None] & gas
+    labels, _ = ndimage.label(((areas >= smallest) & (areas <= largest))[sections] & near)
+    tubes = np.zeros_like(gas)
+    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+        tube = labels[box] == label
+        long = tube.shape[2] * size[2] >= AIRWAY_LENGTH_MM
+        if long and box[2].stop > middle[2] and np.median(coarse[box][tube]) < AIRWAY_GAS_HU:
+            tubes[box] |= tube
+    return _grow(tubes, WALL_MM, size)
+
+
+def _gas_pockets(coarse: np.ndarray, lungs: np.ndarray, size: Sequence[float]) -> np.ndarray:
+    """Gas with its wall in stomach, bowel or oesophagus, where a thin wall at the lung joins it to `lungs`."""
+    gas = lungs & (coarse < POCKET_HU)
+    labels, _ = ndimage.label(_grow(_shrink(gas, POCKET_MM, size), POCKET_MM, size) & gas)
+    margin = [int(np.ceil(POCKET_RING_MM[1] / mm)) for mm in size]
+    pockets = np.zeros_like(gas)
+    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+        near = tuple(
+            slice(max(0, side.start - wide), side.stop + wide) for side, wide in zip(box, margin, strict=True)
+        )
+        pocket = labels[near] == label
+        ring = _grow(pocket, POCKET_RING_MM[1], size) & ~_grow(pocket, POCKET_RING_MM[0], size)
+        if np.count_nonzero(ring & (coarse[near] > TISSUE_HU)) > POCKET_TISSUE * np.count_nonzero(ring):
+            pockets[near] |= _grow(pocket, WALL_MM, size)
+    return pockets
+
+
+def _grow(mask: np.ndarray, radius_mm: float, size: Sequence[float]) -> np.ndarray:
+    """Dilation by a ball, of one voxel at least along each axis."""
+    radius = [max(1, round(radius_mm / mm)) for mm in reversed(size)]  # SimpleITK's axes run backwards
+    image = sitk.GetImageFromArray(mask.astype(np.uint8))
+    return sitk.GetArrayFromImage(sitk.BinaryDilate(image, radius, sitk.sitkBall)).astype(bool)
+
+
+def _shrink(mask: np.ndarray, radius_mm: float, size: Sequence[float]) -> np.ndarray:
+    """Erosion by the same ball; the field's edge does not erode."""
+    return ~_grow(~mask, radius_mm, size)
+
+
+def _close(lung: np.ndarray, coarse: np.ndarray, size: Sequence[float]) -> np.ndarray:
+    """One lung with its vessels and dense ground glass, filled where tissue is cut off from the body."""
+    margin = [int(np.ceil(DISEASE_MM / mm)) + 1 for mm in size]
+    # A margin like the field's edge, so that the closing does not run along the edge into the chest wall.
+    grown = np.pad(lung, [(wide, wide) for wide in margin], mode="edge")
+    light = np.pad(coarse < DISEASE_HU, [(wide, wide) for wide in margin], mode="edge")
+    grown |= light & _shrink(_grow(grown, DISEASE_MM, size), DISEASE_MM, size)
+    grown = ndimage.binary_fill_holes(_shrink(_grow(grown, VESSEL_MM, size), VESSEL_MM, size))
+    return grown[tuple(slice(wide, -wide) for wide in margin)]
+
+
+def _refine(ct: np.ndarray, closed: np.ndarray, hollow: np.ndarray, factors: Sequence[int]) -> np.ndarray:
+    """The mask on the grid of `ct`: the inside as it is, the border voxel by voxel by its HU."""
+    inside = ndimage.binary_erosion(closed, border_value=1)
+    border = ndimage.binary_dilation(closed) & ~hollow & ~inside
+    zones = np.where(inside, 2, border).astype(np.uint8)
+    blocks = (
+        np.minimum(np.arange(n) // f, m - 1) for n, f, m in zip(ct.shape, factors, zones.shape, strict=True)
+    )
+    zones = zones[np.ix_(*blocks)]
+    return (zones == 2) | (zones == 1) & (ct < BORDER_HU)

@@ -1,0 +1,203 @@
+"""Scores lesion masks against true ones: Tables II and III, whatever method made the masks (IV-D)."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from monai.data import MetaTensor
+from monai.transforms import LoadImage
+from tqdm import tqdm
+
+from normnet.errors import InputError
+from normnet.intensity import BRIGHT_HU
+from normnet.masks import read_mask
+from normnet.metrics import BRIGHT_SCORES, VOXEL_SCORES, bright_voxel_scores, voxel_scores
+from normnet.reading import read_ct
+from normnet.report import MM3_PER_ML, written_whole
+from normnet.studies import find_studies
+
+__all__ = [
+    "EvaluationCase",
+    "Row",
+    "evaluate_cases",
+    "evaluate_folder",
+    "format_table",
+    "summarize",
+    "write_table",
+]
+
+Row = dict[str, str | float]
+"""Scores of one case by the names of `COLUMNS`, and its name under "case"; NaN is not measured."""
+
+BRIGHT_COLUMNS = tuple(f"bright_{score}" for score in BRIGHT_SCORES)
+COLUMNS = (*VOXEL_SCORES, "lesion_ml", "true_lesion_ml", *BRIGHT_COLUMNS)
+"""Scores per cent, volumes in mL."""
+
+
+@dataclass(frozen=True)
+class EvaluationCase:
+    """The files of one case, all on one grid.
+
+    Attributes:
+        name: of the case.
+        prediction: lesion mask of the method that is scored.
+        truth: true lesion mask.
+        image: the CT; with it, lungs and healthy the bright voxels are scored too (Table II).
+        lungs: lung mask.
+        healthy: the vote for healthy tissue.
+        probability: the members' mean probability of healthy tissue; with it there is an AUC.
+    """
+
+    name: str
+    prediction: str | Path
+    truth: str | Path
+    image: str | Path | None = None
+    lungs: str | Path | None = None
+    healthy: str | Path | None = None
+    probability: str | Path | None = None
+
+
+def evaluate_cases(cases: Iterable[EvaluationCase]) -> list[Row]:
+    """Scores every case, with a progress bar.
+
+    Returns:
+        A row for each case.
+
+    Raises:
+        InputError: a file is missing or cannot be read, or the masks of a case lie on different grids.
+    """
+    return [_evaluate(case) for case in tqdm(list(cases), desc="Scoring", unit="case")]
+
+
+def evaluate_folder(results_dir: str | Path, dataset_dir: str | Path, output_csv: str | Path) -> list[Row]:
+    """Scores the results of inference against the `<case>_lesions` masks beside the CTs, and prints a table.
+
+    Studies without such a mask are left out.
+
+    Args:
+        results_dir: holds <study>/lesion.nii.gz, healthy.nii.gz, lungs.nii.gz, and probability.nii.gz for the
+            AUC.
+        dataset_dir: the CTs, as for inference.
+        output_csv: where the table goes.
+
+    Returns:
+        A row for each case.
+
+    Raises:
+        InputError: no study has a true mask, one that has it has no result, or a file cannot be read.
+    """
+    cases = []
+    for study in find_studies(dataset_dir):
+        if "lesions" not in study:
+            continue
+        results = Path(results_dir) / study["study"]
+        probability = results / "probability.nii.gz"
+        cases.append(
+            EvaluationCase(
+                name=study["study"],
+                prediction=results / "lesion.nii.gz",
+                truth=study["lesions"],
+                image=study["image"],
+                lungs=results / "lungs.nii.gz",
+                healthy=results / "healthy.nii.gz",
+                probability=probability if probability.exists() else None,
+            )
+        )
+    if not cases:
+        raise InputError(
+            f"{dataset_dir}: expected true masks <case>_lesions.nii.gz beside the CTs, but found none."
+        )
+    rows = evaluate_cases(cases)
+    write_table(rows, output_csv)
+    print(format_table(rows))
+    return rows
+
+
+def summarize(rows: Sequence[Row]) -> tuple[Row, Row]:
+    """Gives mean and standard deviation (n - 1) of each column over the cases that have the score."""
+    mean: Row = {"case": "mean"}
+    deviation: Row = {"case": "sd"}
+    for column in _columns(rows):
+        values = np.array([row.get(column, np.nan) for row in rows], dtype=float)
+        values = values[np.isfinite(values)]
+        mean[column] = float(values.mean()) if len(values) else np.nan
+        deviation[column] = float(values.std(ddof=1)) if len(values) > 1 else np.nan
+    return mean, deviation
+
+
+def write_table(rows: Sequence[Row], path: str | Path) -> None:
+    """Writes the rows, their mean and standard deviation as CSV; an empty field was not measured."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    columns = _columns(rows)
+    with written_whole(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["case", *columns])
+        for row in (*rows, *summarize(rows)):
+            table.writerow([row["case"], *(_number(row, column, ".3f") for column in columns)])
+
+
+def format_table(rows: Sequence[Row]) -> str:
+    """Lays the rows and a line mean +- sd out as plain text, in per cent and mL."""
+    columns = _columns(rows)
+    mean, deviation = summarize(rows)
+    summary = [f"{_number(mean, column) or '-'} +- {_number(deviation, column) or '-'}" for column in columns]
+    lines = [["case", *columns]]
+    lines += [[str(row["case"]), *(_number(row, column) or "-" for column in columns)] for row in rows]
+    lines.append(["mean +- sd", *summary])
+    widths = [max(len(line[index]) for line in lines) for index in range(len(lines[0]))]
+    text = [
+        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
+        for line in lines
+    ]
+    rule = "-" * max(map(len, text))
+    return "\n".join([text[0], rule, *text[1:-1], rule, text[-1]])
+
+
+def _evaluate(case: EvaluationCase) -> Row:
+    grid = _read_volume(case.truth) if case.image is None else read_ct(case.image)
+    truth = _mask(case.truth, grid)
+    prediction = _mask(case.prediction, grid)
+    voxel_ml = float(np.prod(np.asarray(grid.pixdim, dtype=float))) / MM3_PER_ML
+    row: Row = {
+        "case": case.name,
+        **voxel_scores(prediction, truth),
+        "lesion_ml": np.count_nonzero(prediction) * voxel_ml,
+        "true_lesion_ml": np.count_nonzero(truth) * voxel_ml,
+    }
+    if case.image is not None and case.lungs is not None and case.healthy is not None:
+        bright = _mask(case.lungs, grid) & (grid[0].numpy() >= BRIGHT_HU)
+        probability = None if case.probability is None else _array(read_mask(case.probability, like=grid))
+        scores = bright_voxel_scores(_mask(case.healthy, grid), truth, bright, probability)
+        row |= {f"bright_{score}": value for score, value in scores.items()}
+    return row
+
+
+def _read_volume(path: str | Path) -> MetaTensor:
+    if not Path(path).exists():
+        raise InputError(f"{path}: expected a true lesion mask, but there is no such file.")
+    try:
+        return LoadImage(image_only=True, ensure_channel_first=True)(path)
+    except Exception as error:
+        raise InputError(
+            f"{path}: expected a true lesion mask, but it cannot be read ({type(error).__name__})."
+        ) from error
+
+
+def _mask(path: str | Path, grid: MetaTensor) -> np.ndarray:
+    return _array(read_mask(path, like=grid)) != 0
+
+
+def _array(volume: MetaTensor) -> np.ndarray:
+    return volume[0].numpy()
+
+
+def _columns(rows: Sequence[Mapping[str, str | float]]) -> list[str]:
+    """Names the columns that some row has, in the order of `COLUMNS`."""
+    return [column for column in COLUMNS if any(column in row for row in rows)]
+
+
+def _number(row: Row, column: str, layout: str = ".1f") -> str:
+    value = float(row.get(column, np.nan))
+    return format(value, layout) if np.isfinite(value) else ""

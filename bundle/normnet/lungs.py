@@ -1,0 +1,92 @@
+"""The lung mask of a CT, from a backend chosen by name (IV-B2)."""
+
+from collections.abc import Callable, Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
+
+from normnet.classical_lungs import segment
+from normnet.errors import InputError
+from normnet.masks import read_mask
+from normnet.studies import EXTENSIONS
+
+__all__ = ["LUNG_BACKENDS", "LungBackend", "SegmentLungsd"]
+
+LungBackend = Callable[[MetaTensor, Any], torch.Tensor]
+"""(CT (1, X, Y, Z) in HU, RAS; what the item's lungs key holds, else None) -> (1, X, Y, Z), not 0 in the lungs."""
+
+
+def classical(image: MetaTensor, given: Any = None) -> torch.Tensor:
+    """Segments the lungs by thresholds and components: see `normnet.classical_lungs`; a mask given is not looked at.
+
+    Raises:
+        InputError: no lungs in the CT.
+    """
+    try:
+        lungs = segment(image[0].numpy(), tuple(image.pixdim.tolist()))
+    except ValueError as error:
+        raise InputError(f"{_file(image)}: expected a chest CT, but found {error}.") from error
+    return torch.from_numpy(lungs)[None]
+
+
+def from_file(image: MetaTensor, given: Any = None) -> torch.Tensor:
+    """Reads the lungs from the mask that lies beside the CT.
+
+    Args:
+        image: the CT.
+        given: the mask's path.
+
+    Raises:
+        InputError: no mask, an empty one, or one on another grid.
+    """
+    if not isinstance(given, str | Path):
+        name = Path(_file(image)).name
+        case = next((name[: -len(end)] for end in EXTENSIONS if name.lower().endswith(end)), name)
+        raise InputError(f"{_file(image)}: expected its lung mask {case}_lungs.nii.gz beside it, found none.")
+    lungs = read_mask(given, like=image) > 0
+    if not lungs.any():
+        raise InputError(f"{given}: expected a lung mask, but all its voxels are 0.")
+    return lungs
+
+
+LUNG_BACKENDS: dict[str, LungBackend] = {"classical": classical, "file": from_file}
+"""Ways to find the lungs, by name; each takes a CT and gives a binary mask on the CT's grid."""
+
+
+class SegmentLungsd(MapTransform):
+    """Adds the lung mask of a CT, (1, X, Y, Z) uint8 on the CT's grid.
+
+    Args:
+        keys: CT, (1, X, Y, Z), HU, RAS.
+        lungs_key: where the mask goes; with backend `file` it holds the mask's path before.
+        backend: a name in `LUNG_BACKENDS`.
+
+    Raises:
+        ValueError: no backend has this name.
+    """
+
+    def __init__(
+        self, keys: KeysCollection = "image", lungs_key: str = "lungs", backend: str = "classical"
+    ) -> None:
+        super().__init__(keys)
+        if backend not in LUNG_BACKENDS:
+            raise ValueError(f"expected a lung backend of {', '.join(LUNG_BACKENDS)}, got {backend!r}")
+        self.lungs_key, self.backend = lungs_key, backend
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        data = dict(data)
+        for key in self.keys:
+            lungs = LUNG_BACKENDS[self.backend](data[key], data.get(self.lungs_key))
+            mask = MetaTensor(torch.as_tensor(np.asarray(lungs), dtype=torch.uint8))
+            mask.copy_meta_from(data[key])
+            data[self.lungs_key] = mask
+        return data
+
+
+def _file(image: MetaTensor) -> str:
+    return str(image.meta.get("filename_or_obj", "the CT"))

@@ -1,0 +1,83 @@
+"""The ensemble: a channel a member, merged strictly, and run window by window without changing the result."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from normnet.checkpoints import load_weights, save_weights
+from normnet.ensemble import Ensemble, merge_members
+from normnet.errors import InputError
+from normnet.inferers import EnsembleInferer
+from normnet.network import ARCHITECTURES, member_network
+
+
+@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+def test_every_architecture_maps_a_window_to_logits_of_its_size(architecture: str) -> None:
+    network = member_network(architecture).eval()
+    with torch.no_grad():
+        assert network(torch.rand(1, 1, 32, 32, 16)).shape == (1, 1, 32, 32, 16)
+
+
+def test_an_unknown_architecture_is_named() -> None:
+    with pytest.raises(ValueError, match="basic_unet"):
+        member_network("unett")
+
+
+def test_each_channel_is_the_probability_of_its_member(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    members = [member_network().eval() for _ in range(3)]
+    paths = [tmp_path / f"member_{number}.pt" for number in range(3)]
+    for member, path in zip(members, paths, strict=True):
+        save_weights(member, path)
+    merge_members(paths, tmp_path / "model.pt")
+    ensemble = load_weights(Ensemble(members=3), tmp_path / "model.pt").eval()
+    window = torch.rand(1, 1, 16, 16, 8)
+    with torch.no_grad():
+        probability = ensemble(window)
+        assert probability.shape == (1, 3, 16, 16, 8)
+        for number, member in enumerate(members):
+            assert torch.allclose(probability[:, number], torch.sigmoid(member(window))[:, 0])
+
+
+def test_a_member_of_another_architecture_is_refused(tmp_path: Path) -> None:
+    save_weights(member_network("dyn_unet"), tmp_path / "member_0.pt")
+    with pytest.raises(InputError, match="member_0"):
+        merge_members([tmp_path / "member_0.pt"], tmp_path / "model.pt")
+    assert not (tmp_path / "model.pt").exists()
+
+
+class Brightness(torch.nn.Module):
+    """Gives the image and its complement, and counts how often it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.windows = 0
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        self.windows += len(image)
+        return torch.cat([image, 1 - image], dim=1)
+
+
+def test_blending_windows_of_a_local_network_changes_nothing() -> None:
+    image = torch.rand(1, 1, 40, 30, 20)
+    result = EnsembleInferer(roi_size=(16, 16, 16), reduced=False)(image, Brightness())
+    assert torch.allclose(result[0, 0], image[0, 0], atol=1e-5)
+    assert torch.allclose(result[0, 1], 1 - image[0, 0], atol=1e-5)
+
+
+def test_reduced_precision_stays_close() -> None:
+    torch.manual_seed(0)
+    network, image = Ensemble(members=2).eval(), torch.rand(1, 1, 32, 32, 16)
+    exact = EnsembleInferer(roi_size=(32, 32, 16), reduced=False)(image, network)
+    reduced = EnsembleInferer(roi_size=(32, 32, 16), reduced=True)(image, network)
+    assert reduced.dtype == torch.float32
+    assert float((exact - reduced).abs().max()) < 0.02
+
+
+def test_windows_without_lung_are_not_computed() -> None:
+    image = torch.zeros(1, 1, 64, 16, 16)
+    image[..., :16, :, :] = 0.5
+    network = Brightness()
+    EnsembleInferer(roi_size=(16, 16, 16), overlap=0.0, reduced=False)(image, network)
+    assert network.windows == 1

@@ -1,0 +1,156 @@
+"""What is found on disk: studies, their masks and names, and the items of a training set."""
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from normnet.errors import InputError
+from normnet.studies import find_studies, load_datalist
+
+
+def touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+
+
+def dicom(folder: Path, *names: str) -> None:
+    """Writes files that start like DICOM: finding reads no more than that."""
+    folder.mkdir(parents=True)
+    for name in names:
+        (folder / name).write_bytes(bytes(128) + b"DICM")
+
+
+def names(root: Path) -> list[str]:
+    return [study["study"] for study in find_studies(root)]
+
+
+def test_files_and_dicom_folders_at_any_depth_are_listed_by_name(tmp_path: Path):
+    touch(tmp_path / "c.nii.gz", tmp_path / "deep" / "er" / "a.NRRD", tmp_path / "b.mhd", tmp_path / "b.raw")
+    dicom(tmp_path / "patient" / "1.2.840.5", "1.2.840.5.1", "1.2.840.5.2")
+    touch(tmp_path / "notes.txt", tmp_path / ".hidden.nii.gz", tmp_path / ".cache" / "d.nii.gz")
+    studies = find_studies(tmp_path)
+    assert [study["study"] for study in studies] == ["1.2.840.5", "a", "b", "c"]
+    assert studies[0] == {"image": str(tmp_path / "patient" / "1.2.840.5"), "study": "1.2.840.5"}
+
+
+def test_one_file_or_one_dicom_folder_is_one_study(tmp_path: Path):
+    touch(tmp_path / "case.nii.gz", tmp_path / "other.nii.gz")
+    dicom(tmp_path / "series", "IM1", "IM2")
+    assert names(tmp_path / "case.nii.gz") == ["case"]
+    assert names(tmp_path / "series") == ["series"]
+
+
+def test_masks_beside_a_ct_belong_to_it_and_are_no_studies(tmp_path: Path):
+    touch(tmp_path / "case.nii.gz", tmp_path / "case_lungs.nrrd", tmp_path / "case_lesions.nii.gz")
+    touch(tmp_path / "scan_exclude.nii", tmp_path / "orphan_lungs.nii.gz")
+    dicom(tmp_path / "scan", "IM1")
+    assert find_studies(tmp_path) == [
+        {
+            "image": str(tmp_path / "case.nii.gz"),
+            "study": "case",
+            "lungs": str(tmp_path / "case_lungs.nrrd"),
+            "lesions": str(tmp_path / "case_lesions.nii.gz"),
+        },
+        {"image": str(tmp_path / "scan"), "study": "scan", "exclude": str(tmp_path / "scan_exclude.nii")},
+    ]
+    assert find_studies(tmp_path / "case.nii.gz")[0]["lungs"] == str(tmp_path / "case_lungs.nrrd")
+
+
+def test_two_masks_of_one_kind_are_an_error(tmp_path: Path):
+    touch(tmp_path / "case.nii.gz", tmp_path / "case_lungs.nrrd", tmp_path / "case_lungs.nii.gz")
+    with pytest.raises(
+        InputError, match=r"case_lungs\.nii\.gz: expected one mask case_lungs, but case_lungs\.nrrd"
+    ):
+        find_studies(tmp_path)
+
+
+def test_names_are_unique_and_safe_for_a_folder(tmp_path: Path):
+    touch(tmp_path / "a" / "ct.nii.gz", tmp_path / "b" / "ct.nii.gz", tmp_path / "b" / "ct.nrrd")
+    touch(tmp_path / "b" / "ct_a.nii.gz", tmp_path / "my scan: 1.nii.gz")
+    assert names(tmp_path) == ["ct_a", "ct_a_2", "ct_b", "ct_b_2", "my_scan__1"]
+
+
+def test_a_loop_of_links_ends(tmp_path: Path):
+    touch(tmp_path / "a" / "ct.nii.gz")
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    assert names(tmp_path) == ["ct"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("missing", "no such file or folder"), ("empty", "got none"), ("notes.txt", "got another file")],
+)
+def test_a_path_without_a_study_is_an_error(tmp_path: Path, name: str, message: str):
+    (tmp_path / "empty").mkdir()
+    touch(tmp_path / "notes.txt")
+    with pytest.raises(InputError, match=rf"{name}: expected .*{message}"):
+        find_studies(tmp_path / name)
+
+
+def test_without_a_list_the_last_fifth_by_name_validates(tmp_path: Path):
+    touch(*(tmp_path / f"ct{index}.nii.gz" for index in range(10)))
+    training, validation = (load_datalist(tmp_path, section) for section in ("training", "validation"))
+    assert [item["study"] for item in training] == [f"ct{index}" for index in range(8)]
+    assert [item["study"] for item in validation] == ["ct8", "ct9"]
+
+
+def test_two_studies_are_one_each(tmp_path: Path):
+    touch(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz")
+    assert [item["study"] for item in load_datalist(tmp_path, "training")] == ["a"]
+    assert [item["study"] for item in load_datalist(tmp_path, "validation")] == ["b"]
+
+
+def test_a_single_study_does_both_and_that_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    touch(tmp_path / "a.nii.gz")
+    with caplog.at_level(logging.WARNING):
+        assert load_datalist(tmp_path, "training") == load_datalist(tmp_path, "validation")
+    assert "validation is on the lungs of the training" in caplog.text
+
+
+def test_a_list_is_used_as_it_stands_with_paths_relative_to_its_folder(tmp_path: Path):
+    touch(
+        tmp_path / "images" / "a.nii.gz",
+        tmp_path / "b.nii.gz",
+        tmp_path / "b_lungs.nii.gz",
+        tmp_path / "c.mha",
+    )
+    listing = {
+        "training": [{"image": "images/a.nii.gz", "exclude_slices": [3, 4]}],
+        "validation": [{"image": str(tmp_path / "b.nii.gz"), "lungs": "b_lungs.nii.gz"}],
+    }
+    (tmp_path / "dataset.json").write_text(json.dumps(listing))
+    assert load_datalist(tmp_path, "training") == [
+        {"image": str(tmp_path / "images" / "a.nii.gz"), "exclude_slices": [3, 4]}
+    ]
+    assert load_datalist(tmp_path, "validation") == [
+        {"image": str(tmp_path / "b.nii.gz"), "lungs": str(tmp_path / "b_lungs.nii.gz")}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{not JSON", "expected JSON with a list 'training', but it has none"),
+        ('{"validation": []}', "expected JSON with a list 'training', but it has none"),
+        ("[]", "expected JSON with a list 'training', but it has none"),
+        ('{"training": []}', "got an empty one"),
+        ('{"training": ["a.nii.gz"]}', r"expected training\[0\] to be"),
+        ('{"training": [{"image": "gone.nii.gz"}]}', r"expected 'image' of training\[0\] at .*gone\.nii\.gz"),
+        (
+            '{"training": [{"image": "a.nii.gz", "lungs": "l.nii"}]}',
+            r"expected 'lungs' of training\[0\] at .*l\.nii",
+        ),
+        (
+            '{"training": [{"image": "a.nii.gz", "exclude_slices": [1.5]}]}',
+            r"expected whole numbers .* got \[1\.5\]",
+        ),
+    ],
+)
+def test_a_broken_list_is_named(tmp_path: Path, content: str, message: str):
+    touch(tmp_path / "a.nii.gz")
+    (tmp_path / "dataset.json").write_text(content)
+    with pytest.raises(InputError, match=rf"dataset\.json: .*{message}|dataset\.json: {message}"):
+        load_datalist(tmp_path, "training")
