@@ -15,7 +15,8 @@ import numpy.typing as npt
 import torch
 from scipy import ndimage
 
-from generator.chest import BLOOD, PARENCHYMA, Chest
+from generator.anatomy import BLOOD
+from generator.chest import PARENCHYMA, Chest
 
 Array = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]

@@ -131,8 +131,7 @@ def _draw_voxels(lung: torch.Tensor, count: int, rng: torch.Generator) -> list[t
     for rank in torch.randint(int(until[-1]), (count,), generator=rng):
         x = int(torch.searchsorted(until, rank, right=True))
         before = int(until[x - 1]) if x else 0
-        y, z = lung[x].nonzero()[int(rank) - before].tolist()
-        voxels.append((x, y, z))
+        voxels.append((x, *lung[x].nonzero()[int(rank) - before].tolist()))
     return voxels
 
 
@@ -194,8 +193,7 @@ def _tight(mask: torch.Tensor, box: Box) -> Lesion | None:
     """Cuts a mask and its box down to the voxels that are set; None when there are none."""
     sides = []
     for axis in range(3):
-        others = [other for other in range(3) if other != axis]
-        hits = mask.any(others[1]).any(others[0]).nonzero()
+        hits = mask.movedim(axis, 0).flatten(1).any(1).nonzero()
         if len(hits) == 0:
             return None
         sides.append(slice(int(hits[0]), int(hits[-1]) + 1))

@@ -3,8 +3,8 @@
 `python scripts/prepare_luna16.py LUNA16_DIR OUTPUT_JSON [--annotations FILE] [--validation 0.1] [--seed 0]`
 
 Name the output `dataset.json` and give its folder to the training as `dataset_dir`. The paper takes 453 of
-the 888 volumes and does not say which; this takes all of them, since a nodule costs a few slices and the rest
-of its lung serves as well as another. `annotations.csv` holds the nodules of 3 mm and more that at least three
+the 888 volumes and does not say which. This takes all of them: a nodule costs a few slices, and the rest of
+its lung serves as well as another. `annotations.csv` holds the nodules of 3 mm and more that at least three
 of four readers marked, and no other finding.
 """
 
@@ -111,7 +111,7 @@ def read_nodules(table: Path) -> dict[str, list[Nodule]]:
 
 
 def nodule_slices(path: Path, nodules: list[Nodule]) -> list[int]:
-    """Lists the slices (indices along the file's third axis) that hold any part of a nodule, taken for a ball.
+    """Lists the slices (indices along the file's third axis) that hold any part of a nodule, a ball.
 
     Raises:
         InputError: the header cannot be read, or a nodule lies outside the volume.

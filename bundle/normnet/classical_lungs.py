@@ -14,14 +14,11 @@ __all__ = ["segment"]
 WORKING_MM = 2.0
 """Voxel size of the grid on which components are told apart, mm; finer than that is not upsampled."""
 
-AIR_HU = -400.0
-"""Air and lung lie below it, soft tissue and fat above, HU: half-way from aerated lung to soft tissue."""
-
 BORDER_HU = BRIGHT_HU
-"""At its border the lung reaches to this value, HU: a brighter rim would be tissue of the chest wall's, not lung's."""
+"""At its border the lung reaches to this value, HU: a brighter rim is the chest wall's partial volume."""
 
 TISSUE_HU = -300.0
-"""The body lies above it, HU."""
+"""Soft tissue and fat lie above it; air, lung and ground glass below, HU."""
 
 OUTSIDE_HU = -930.0
 """Outside air and padding lie below it, HU; lungs, but for severe emphysema, above."""
@@ -36,13 +33,13 @@ MIN_SHARE = 0.02
 """Lung components hold at least this share of the largest one."""
 
 PADDING_HU, METAL_HU = -1024.0, 300.0
-"""Values are clipped to these before averaging, so that padding (-2048, -3024) and metal do not spread, HU."""
+"""Values are clipped to these before averaging, HU, so that padding (-2048) and metal do not spread."""
 
 MIN_ENCLOSED = 2.75
-"""A lung meets the body in this many of the four directions (left, right, front, back) on average, clothes in fewer."""
+"""Directions of four (left, right, front, back) in which a lung meets the body on average; clothes fewer."""
 
-SKIN_MM = 4.0
-"""Outside air with its partial volume at the skin is taken so much wider than it is, mm."""
+SKIN_MM = 2.0
+"""Partial volume between outside air and skin, mm."""
 
 COUCH_MM = 4.0
 """Tissue thinner than twice this is cut from the body: couch shells, tubes, clothes, mm."""
@@ -53,7 +50,7 @@ VESSEL_MM = 4.0
 DISEASE_MM = 12.0
 """Radius of the closing within which dense ground glass belongs to the lung, mm."""
 
-DISEASE_HU = -200.0
+DISEASE_HU = -150.0
 """Dense ground glass lies below it, fat and muscle of the chest wall above, HU."""
 
 AIRWAY_HU = -800.0
@@ -81,17 +78,14 @@ POCKET_MM = 4.0
 """Narrower gas, of a smaller radius, is not looked at, mm."""
 
 POCKET_RING_MM = (4.0, 10.0)
-"""Distance from a gas pocket at which its surroundings are judged: beyond its wall, mm."""
-
-POCKET_TISSUE = 0.5
-"""A hollow organ has tissue in more than this share of its surroundings; a bulla or emphysema has lung."""
+"""Distance at which a pocket is judged: around a hollow organ lies more tissue than lung, mm."""
 
 
 def segment(ct: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
-    """Segments both lungs with the vessels inside, without trachea, main bronchi and the hilum's great vessels.
+    """Segments both lungs with the vessels in them, without trachea, main bronchi and great hilar vessels.
 
-    Components are told apart on a grid of about 2 mm; the border is then set on the grid of `ct` by each voxel's HU.
-    Consolidation against the pleura is as dense as the chest wall, and stays out.
+    Components are told apart on a grid of about 2 mm; the border is then set on the grid of `ct` by each
+    voxel's HU. Consolidation against the pleura is as dense as the chest wall, and stays out.
 
     Args:
         ct: (X, Y, Z) float, HU, RAS; padding below -1024 counts as air.
@@ -107,13 +101,14 @@ def segment(ct: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
     size = tuple(factor * mm for factor, mm in zip(factors, spacing, strict=True))
     coarse = _block_mean(ct, factors)
     body = _body(coarse, size)
-    air, enclosed = _air_in_body(coarse, body, size)
+    outside, enclosed = _outside_air(coarse), _enclosed(body)
+    air = (coarse < TISSUE_HU) & ~_grow(outside, SKIN_MM, size)
     lungs = _lung_components(air, coarse, enclosed, size)
     hollow = _airways(coarse, air & (enclosed == 4), lungs, size) | _gas_pockets(coarse, lungs, size)
     lungs = _lung_components(lungs & ~hollow, coarse, enclosed, size)
-    midline = float(ndimage.center_of_mass(body)[0])
-    left, right = (_close(lung, coarse, size) for lung in split_sides(lungs, size, midline=midline))
-    return _refine(ct, (left | right) & ~hollow, hollow, factors)
+    sides = split_sides(lungs, size, midline=float(ndimage.center_of_mass(body)[0]))
+    closed = np.logical_or.reduce([_close(side, coarse, size) for side in sides if side.any()])
+    return _refine(ct, closed & ~hollow, hollow | outside, factors)
 
 
 def _block_mean(ct: np.ndarray, factors: Sequence[int]) -> np.ndarray:
@@ -129,28 +124,29 @@ def _block_mean(ct: np.ndarray, factors: Sequence[int]) -> np.ndarray:
 def _body(coarse: np.ndarray, size: Sequence[float]) -> np.ndarray:
     """The patient's tissue: the largest component that survives the removal of thin things."""
     tissue = coarse > TISSUE_HU
-    labels, count = ndimage.label(_shrink(tissue, COUCH_MM, size))
-    if not count:
+    labels, _ = ndimage.label(_shrink(tissue, COUCH_MM, size))
+    if not labels.any():
         raise ValueError(
-            f"no lungs: no body found, of all voxels {tissue.mean():.0%} lie above {TISSUE_HU:.0f} HU"
+            f"no lungs: no body, only {tissue.mean():.0%} of the field lies above {TISSUE_HU:.0f} HU"
         )
-    thick = labels == np.bincount(labels[labels > 0]).argmax()
-    return tissue & _grow(thick, COUCH_MM, size)
+    return tissue & _grow(labels == np.bincount(labels[labels > 0]).argmax(), COUCH_MM, size)
 
 
-def _air_in_body(
-    coarse: np.ndarray, body: np.ndarray, size: Sequence[float]
-) -> tuple[np.ndarray, np.ndarray]:
-    """The air that the body encloses, and in how many of the four in-plane directions each voxel meets the body."""
-    enclosed = np.zeros(body.shape, dtype=np.int8)
-    for axis in (0, 1):
-        enclosed += np.maximum.accumulate(body, axis)
-        enclosed += np.flip(np.maximum.accumulate(np.flip(body, axis), axis), axis)
-    cold = ndimage.binary_erosion(coarse < OUTSIDE_HU, border_value=1)
-    labels, _ = ndimage.label(cold)
+def _outside_air(coarse: np.ndarray) -> np.ndarray:
+    """Air and padding outside the patient: joined to the field's sides by no narrow gap."""
+    cold = coarse < OUTSIDE_HU
+    labels, _ = ndimage.label(ndimage.binary_erosion(cold, border_value=1))
     sides = np.concatenate([labels[[0, -1]].ravel(), labels[:, [0, -1]].ravel()])
-    outside = _grow(np.isin(labels, np.unique(sides[sides > 0])), SKIN_MM, size)
-    return (coarse < AIR_HU) & ~outside & (enclosed >= 2), enclosed
+    return cold & ndimage.binary_dilation(np.isin(labels, np.unique(sides[sides > 0])))
+
+
+def _enclosed(body: np.ndarray) -> np.ndarray:
+    """In how many of the four in-plane directions each voxel meets the body."""
+    directions = np.zeros(body.shape, dtype=np.int8)
+    for axis in (0, 1):
+        directions += np.maximum.accumulate(body, axis)
+        directions += np.flip(np.maximum.accumulate(np.flip(body, axis), axis), axis)
+    return directions
 
 
 def _lung_components(
@@ -178,39 +174,34 @@ def _lung_components(
 
 
 def _airways(coarse: np.ndarray, air: np.ndarray, lungs: np.ndarray, size: Sequence[float]) -> np.ndarray:
-    """Trachea and main bronchi with their walls: long tubes of small axial sections between the upper lungs."""
+    """Trachea and main bronchi with their walls: long tubes of small sections between the upper lungs."""
     smallest, largest = (area / (size[0] * size[1]) for area in AIRWAY_AREA_MM2)
-    in_plane = ndimage.generate_binary_structure(3, 1)
-    in_plane[:, :, [0, 2]] = False
     gas = air & (coarse < AIRWAY_HU)
+    in_plane = np.pad(ndimage.generate_binary_structure(2, 1)[..., None], [(0, 0), (0, 0), (1, 1)])
     sections, _ = ndimage.label(gas, in_plane)
-    areas = np.bincount(sections.ravel())
-    middle = ndimage.center_of_mass(lungs)
+    areas, middle = np.bincount(sections.ravel()), ndimage.center_of_mass(lungs)
     offset = np.abs(np.arange(gas.shape[0]) - middle[0]) * size[0]
-    near = (offset <= AIRWAY_OFFSET_MM)[:, None, None] & gas
-    labels, _ = ndimage.label(((areas >= smallest) & (areas <= largest))[sections] & near)
+    near = gas & (offset <= AIRWAY_OFFSET_MM)[:, None, None]
+    labels, _ = ndimage.label(near & ((areas >= smallest) & (areas <= largest))[sections])
     tubes = np.zeros_like(gas)
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         tube = labels[box] == label
-        long = tube.shape[2] * size[2] >= AIRWAY_LENGTH_MM
-        if long and box[2].stop > middle[2] and np.median(coarse[box][tube]) < AIRWAY_GAS_HU:
-            tubes[box] |= tube
+        if tube.shape[2] * size[2] >= AIRWAY_LENGTH_MM and box[2].stop > middle[2]:
+            tubes[box] |= tube & (np.median(coarse[box][tube]) < AIRWAY_GAS_HU)
     return _grow(tubes, WALL_MM, size)
 
 
 def _gas_pockets(coarse: np.ndarray, lungs: np.ndarray, size: Sequence[float]) -> np.ndarray:
-    """Gas with its wall in stomach, bowel or oesophagus, where a thin wall at the lung joins it to `lungs`."""
+    """Gas in stomach, bowel or oesophagus, with its wall, where a thin wall joins it to the lungs."""
     gas = lungs & (coarse < POCKET_HU)
     labels, _ = ndimage.label(_grow(_shrink(gas, POCKET_MM, size), POCKET_MM, size) & gas)
-    margin = [int(np.ceil(POCKET_RING_MM[1] / mm)) for mm in size]
     pockets = np.zeros_like(gas)
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
-        near = tuple(
-            slice(max(0, side.start - wide), side.stop + wide) for side, wide in zip(box, margin, strict=True)
-        )
+        near = _widen(box, POCKET_RING_MM[1], size)
         pocket = labels[near] == label
         ring = _grow(pocket, POCKET_RING_MM[1], size) & ~_grow(pocket, POCKET_RING_MM[0], size)
-        if np.count_nonzero(ring & (coarse[near] > TISSUE_HU)) > POCKET_TISSUE * np.count_nonzero(ring):
+        around = coarse[near][ring]
+        if np.count_nonzero(around > TISSUE_HU) > np.count_nonzero(around > POCKET_HU) / 2:
             pockets[near] |= _grow(pocket, WALL_MM, size)
     return pockets
 
@@ -227,22 +218,30 @@ def _shrink(mask: np.ndarray, radius_mm: float, size: Sequence[float]) -> np.nda
     return ~_grow(~mask, radius_mm, size)
 
 
+def _widen(box: tuple[slice, ...], by_mm: float, size: Sequence[float]) -> tuple[slice, ...]:
+    """A box with a margin, within the field."""
+    margin = [int(np.ceil(by_mm / mm)) for mm in size]
+    return tuple(slice(max(0, s.start - wide), s.stop + wide) for s, wide in zip(box, margin, strict=True))
+
+
 def _close(lung: np.ndarray, coarse: np.ndarray, size: Sequence[float]) -> np.ndarray:
     """One lung with its vessels and dense ground glass, filled where tissue is cut off from the body."""
-    margin = [int(np.ceil(DISEASE_MM / mm)) + 1 for mm in size]
-    # A margin like the field's edge, so that the closing does not run along the edge into the chest wall.
-    grown = np.pad(lung, [(wide, wide) for wide in margin], mode="edge")
-    light = np.pad(coarse < DISEASE_HU, [(wide, wide) for wide in margin], mode="edge")
+    box = _widen(ndimage.find_objects(lung.astype(np.uint8))[0], 2 * DISEASE_MM, size)
+    # Padded like the field's edge, so that the closing does not run along the edge into the chest wall.
+    margin = int(np.ceil(DISEASE_MM / min(size))) + 1
+    grown = np.pad(lung[box], margin, mode="edge")
+    light = np.pad(coarse[box] < DISEASE_HU, margin, mode="edge")
     grown |= light & _shrink(_grow(grown, DISEASE_MM, size), DISEASE_MM, size)
     grown = ndimage.binary_fill_holes(_shrink(_grow(grown, VESSEL_MM, size), VESSEL_MM, size))
-    return grown[tuple(slice(wide, -wide) for wide in margin)]
+    closed = np.zeros_like(lung)
+    closed[box] = grown[(slice(margin, -margin),) * 3]
+    return closed
 
 
-def _refine(ct: np.ndarray, closed: np.ndarray, hollow: np.ndarray, factors: Sequence[int]) -> np.ndarray:
+def _refine(ct: np.ndarray, closed: np.ndarray, other: np.ndarray, factors: Sequence[int]) -> np.ndarray:
     """The mask on the grid of `ct`: the inside as it is, the border voxel by voxel by its HU."""
-    inside = ndimage.binary_erosion(closed, border_value=1)
-    border = ndimage.binary_dilation(closed) & ~hollow & ~inside
-    zones = np.where(inside, 2, border).astype(np.uint8)
+    border = ndimage.binary_dilation(closed) & ~other
+    zones = np.where(ndimage.binary_erosion(closed, border_value=1), 2, border).astype(np.uint8)
     blocks = (
         np.minimum(np.arange(n) // f, m - 1) for n, f, m in zip(ct.shape, factors, zones.shape, strict=True)
     )

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 from monai.data import MetaTensor
-from monai.transforms import LoadImage
 from tqdm import tqdm
 
 from normnet.errors import InputError
 from normnet.intensity import BRIGHT_HU
 from normnet.masks import read_mask
 from normnet.metrics import BRIGHT_SCORES, VOXEL_SCORES, bright_voxel_scores, voxel_scores
-from normnet.reading import read_ct
+from normnet.reading import read_ct, read_volume
 from normnet.report import MM3_PER_ML, written_whole
 from normnet.studies import find_studies
 
@@ -32,7 +31,8 @@ Row = dict[str, str | float]
 """Scores of one case by the names of `COLUMNS`, and its name under "case"; NaN is not measured."""
 
 BRIGHT_COLUMNS = tuple(f"bright_{score}" for score in BRIGHT_SCORES)
-COLUMNS = (*VOXEL_SCORES, "lesion_ml", "true_lesion_ml", *BRIGHT_COLUMNS)
+LESION_COLUMNS = (*VOXEL_SCORES, "lesion_ml", "true_lesion_ml")
+COLUMNS = (*LESION_COLUMNS, *BRIGHT_COLUMNS)
 """Scores per cent, volumes in mL."""
 
 
@@ -139,24 +139,35 @@ def write_table(rows: Sequence[Row], path: str | Path) -> None:
 
 
 def format_table(rows: Sequence[Row]) -> str:
-    """Lays the rows and a line mean +- sd out as plain text, in per cent and mL."""
-    columns = _columns(rows)
+    """Lays out lesions and, where scored, bright voxels (Tables III and II) as text, mean +- sd last."""
+    titles = {"Lesions, per cent and mL": LESION_COLUMNS, "Bright lung voxels, per cent": BRIGHT_COLUMNS}
+    measured = set(_columns(rows))
+    return "\n\n".join(
+        f"{title}\n{_block(rows, columns)}" for title, columns in titles.items() if measured & set(columns)
+    )
+
+
+def _block(rows: Sequence[Row], columns: Sequence[str]) -> str:
     mean, deviation = summarize(rows)
-    summary = [f"{_number(mean, column) or '-'} +- {_number(deviation, column) or '-'}" for column in columns]
-    lines = [["case", *columns]]
+    lines = [["case", *(column.removeprefix("bright_") for column in columns)]]
     lines += [[str(row["case"]), *(_number(row, column) or "-" for column in columns)] for row in rows]
-    lines.append(["mean +- sd", *summary])
+    lines.append(
+        [
+            "mean +- sd",
+            *(
+                " +- ".join(filter(None, (_number(mean, key), _number(deviation, key)))) or "-"
+                for key in columns
+            ),
+        ]
+    )
     widths = [max(len(line[index]) for line in lines) for index in range(len(lines[0]))]
-    text = [
-        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
-        for line in lines
-    ]
-    rule = "-" * max(map(len, text))
+    text = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
+    rule = "-" * len(text[0])
     return "\n".join([text[0], rule, *text[1:-1], rule, text[-1]])
 
 
 def _evaluate(case: EvaluationCase) -> Row:
-    grid = _read_volume(case.truth) if case.image is None else read_ct(case.image)
+    grid = read_volume(case.truth) if case.image is None else read_ct(case.image)
     truth = _mask(case.truth, grid)
     prediction = _mask(case.prediction, grid)
     voxel_ml = float(np.prod(np.asarray(grid.pixdim, dtype=float))) / MM3_PER_ML
@@ -172,17 +183,6 @@ def _evaluate(case: EvaluationCase) -> Row:
         scores = bright_voxel_scores(_mask(case.healthy, grid), truth, bright, probability)
         row |= {f"bright_{score}": value for score, value in scores.items()}
     return row
-
-
-def _read_volume(path: str | Path) -> MetaTensor:
-    if not Path(path).exists():
-        raise InputError(f"{path}: expected a true lesion mask, but there is no such file.")
-    try:
-        return LoadImage(image_only=True, ensure_channel_first=True)(path)
-    except Exception as error:
-        raise InputError(
-            f"{path}: expected a true lesion mask, but it cannot be read ({type(error).__name__})."
-        ) from error
 
 
 def _mask(path: str | Path, grid: MetaTensor) -> np.ndarray:

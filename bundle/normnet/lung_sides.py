@@ -20,7 +20,7 @@ MIN_SHARE = 0.15
 """The smaller lung holds at least this share of the eroded mask; less is a fragment."""
 
 MIN_SEPARATION = 0.3
-"""Two lungs lie at least this share of the mask's width apart from left to right; less is two pieces of one lung."""
+"""Two lungs lie at least this share of the mask's width apart in x; less is two pieces of one lung."""
 
 
 def split_sides(
@@ -28,15 +28,15 @@ def split_sides(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Splits a lung mask into the left and the right lung, which together are the mask.
 
-    The mask is eroded until its two largest parts lie side by side; each voxel then goes to the nearer of them, so
-    that lungs joined in front of the heart are cut where they touch. A mask that never falls in two holds one lung: it
-    goes to the side of the body's midline on which its centre lies.
+    The mask is eroded until its two largest parts lie side by side; each voxel then goes to the nearer of
+    them, so that lungs joined in front of the heart are cut where they touch. A mask that never falls in two
+    holds one lung: it goes to the side of the body's midline on which its centre lies.
 
     Args:
         lungs: (X, Y, Z) bool, RAS: x grows to the patient's right.
         spacing: voxel size along X, Y, Z in mm.
-        midline: x index of the body's midline; without it the middle of the field, where a scanned patient lies.
-            Used for a single lung alone.
+        midline: x index of the body's midline, for a single lung; without it the middle of the field, where
+            the scanned patient lies.
 
     Returns:
         (left, right), (X, Y, Z) bool, without overlap.

@@ -4,7 +4,6 @@ from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
@@ -18,11 +17,11 @@ from normnet.studies import EXTENSIONS
 __all__ = ["LUNG_BACKENDS", "LungBackend", "SegmentLungsd"]
 
 LungBackend = Callable[[MetaTensor, Any], torch.Tensor]
-"""(CT (1, X, Y, Z) in HU, RAS; what the item's lungs key holds, else None) -> (1, X, Y, Z), not 0 in the lungs."""
+"""(CT (1, X, Y, Z) in HU, RAS; what the item's lungs key holds, else None) -> (1, X, Y, Z) bool."""
 
 
 def classical(image: MetaTensor, given: Any = None) -> torch.Tensor:
-    """Segments the lungs by thresholds and components: see `normnet.classical_lungs`; a mask given is not looked at.
+    """Segments the lungs by thresholds and components (`normnet.classical_lungs`), whatever mask is given.
 
     Raises:
         InputError: no lungs in the CT.
@@ -35,7 +34,7 @@ def classical(image: MetaTensor, given: Any = None) -> torch.Tensor:
 
 
 def from_file(image: MetaTensor, given: Any = None) -> torch.Tensor:
-    """Reads the lungs from the mask that lies beside the CT.
+    """Reads the lungs from the mask file that lies beside the CT.
 
     Args:
         image: the CT.
@@ -76,13 +75,13 @@ class SegmentLungsd(MapTransform):
         super().__init__(keys)
         if backend not in LUNG_BACKENDS:
             raise ValueError(f"expected a lung backend of {', '.join(LUNG_BACKENDS)}, got {backend!r}")
-        self.lungs_key, self.backend = lungs_key, backend
+        self.lungs_key, self.lung_backend = lungs_key, backend
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         data = dict(data)
         for key in self.keys:
-            lungs = LUNG_BACKENDS[self.backend](data[key], data.get(self.lungs_key))
-            mask = MetaTensor(torch.as_tensor(np.asarray(lungs), dtype=torch.uint8))
+            lungs = LUNG_BACKENDS[self.lung_backend](data[key], data.get(self.lungs_key))
+            mask = MetaTensor(lungs.to(torch.uint8))
             mask.copy_meta_from(data[key])
             data[self.lungs_key] = mask
         return data

@@ -5,9 +5,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from monai.data import MetaTensor
-from monai.transforms import LoadImage, Orientation
+from monai.transforms import Orientation
 
 from normnet.errors import InputError
+from normnet.reading import read_volume
 
 __all__ = ["read_mask"]
 
@@ -30,13 +31,8 @@ def read_mask(path: str | Path, *, like: MetaTensor) -> MetaTensor:
     """
     if not Path(path).exists():
         raise InputError(f"{path}: expected a mask on the grid of its image, but there is no such file.")
-    try:
-        mask = LoadImage(image_only=True, ensure_channel_first=True)(path)
-    except Exception as error:
-        raise InputError(f"{path}: expected a mask, but it cannot be read ({type(error).__name__}).") from error
     axes = "".join(nib.orientations.aff2axcodes(like.affine.numpy()))
-    if mask.ndim == 4:
-        mask = Orientation(axcodes=axes, labels=None)(mask)
+    mask = Orientation(axcodes=axes, labels=None)(read_volume(path))
     if mask.shape != like.shape or not np.allclose(mask.affine, like.affine, atol=AFFINE_TOLERANCE):
         raise InputError(
             f"{path}: the mask has {describe_grid(mask)}, but its image {like.meta.get('filename_or_obj')} "

@@ -26,7 +26,7 @@ PANEL_INCHES, DPI = 2.6, 130
 GROUND, INK, QUIET = "#0b0e13", "#e8ebf0", "#8b94a3"
 HEALTHY, LESION = "#3fb6a8", "#ff5c4d"
 HEALTHY_OPACITY, LESION_OPACITY = 0.9, 0.4
-DIMMING = 0.55
+DIMMING = 0.75
 """Outside the lungs, beside the CT itself, so that the colours stand out."""
 
 COLUMNS = ("CT", "healthy tissue", "lesions", "disagreement")
@@ -113,8 +113,7 @@ def axial_slices(mask: np.ndarray, count: int = AXIAL_SLICES) -> list[int]:
         count: how many, at most.
 
     Returns:
-        z indices from top to bottom; fewer than `count` for a mask of few slices, the middle one of the volume for
-        an empty mask.
+        z indices from top to bottom; fewer than `count` for a mask of few slices, the middle one for no mask.
     """
     below = np.cumsum(mask.sum(axis=(0, 1)))
     if not below[-1]:
@@ -135,7 +134,7 @@ def _frame(lungs: np.ndarray, spacing: Sequence[float]) -> tuple[slice, ...]:
 
 
 def _sections(shown: np.ndarray, spacing: Sequence[float], lowest: int) -> list[_Section]:
-    """Chooses the planes; the axial ones are numbered in the whole volume, of which `lowest` is the first here."""
+    """Chooses the planes; axial ones are numbered in the whole volume, where `lowest` is the first here."""
     x_mm, y_mm, z_mm = spacing
     everything = slice(None)
     axial = [

@@ -15,10 +15,11 @@ from monai.data import ITKReader, MetaTensor, NibabelReader
 from monai.transforms import MapTransform
 from monai.utils import MetaKeys, SpaceKeys
 
+from normnet.dicom import ct_series, is_dicom
 from normnet.errors import InputError
-from normnet.studies import EXTENSIONS, NIFTI, ct_series, is_dicom
+from normnet.studies import EXTENSIONS, NIFTI
 
-__all__ = ["AIR_HU", "LoadCTd", "read_ct"]
+__all__ = ["AIR_HU", "LoadCTd", "read_ct", "read_volume"]
 
 AIR_HU = -1024.0
 """Air, in HU. Scanners pad what lies outside the field of view with less (-2000, -2048, -3024 ...)."""
@@ -47,9 +48,21 @@ def read_ct(path: str | Path) -> MetaTensor:
     Raises:
         InputError: when the path holds anything but one whole 3D chest CT in HU.
     """
+    volume = read_volume(path)
+    _check_grid(volume.affine.numpy(), Path(path))
+    volume.set_array(torch.from_numpy(_hounsfield(volume[0].numpy(), Path(path)))[None])
+    return volume
+
+
+def read_volume(path: str | Path) -> MetaTensor:
+    """Reads one 3D volume of any values: see `read_ct`, but for the checks of HU and spacing.
+
+    Raises:
+        InputError: when the path does not hold one whole 3D volume.
+    """
     path = Path(path)
     if not path.exists():
-        raise InputError(f"{path}: expected a CT volume, but there is no such file or folder.")
+        raise InputError(f"{path}: expected a volume, but there is no such file or folder.")
     if path.is_dir() or is_dicom(path):
         array, affine = _read_dicom(path)
     elif path.name.lower().endswith(NIFTI):
@@ -58,16 +71,16 @@ def read_ct(path: str | Path) -> MetaTensor:
         array, affine = _read_itk(path)
     else:
         raise InputError(f"{path}: expected DICOM or a file {', '.join(EXTENSIONS)}, got {path.name!r}.")
-    _check_grid(affine, path)
-    array = _hounsfield(np.array(array, dtype=np.float32).reshape(array.shape[:3]), path)
+    array = np.array(array, dtype=np.float32).reshape(array.shape[:3])
     meta = {
         MetaKeys.ORIGINAL_AFFINE: affine.copy(),
         MetaKeys.SPATIAL_SHAPE: np.asarray(array.shape),
         MetaKeys.ORIGINAL_CHANNEL_DIM: float("nan"),
         MetaKeys.SPACE: SpaceKeys.RAS,
+        MetaKeys.AFFINE: torch.from_numpy(affine),
         "filename_or_obj": str(path),
     }
-    return MetaTensor(torch.from_numpy(array)[None], affine=torch.from_numpy(affine), meta=meta)
+    return MetaTensor(torch.from_numpy(array)[None], meta=meta)
 
 
 class LoadCTd(MapTransform):

@@ -78,7 +78,7 @@ class SaveStudy:
         volumes = _in_ras(study, ["ct", "healthy", "lesion", "disagreement"])
         lungs = study["lung_mask"][0].cpu().numpy() > 0
         lesion, healthy = (volumes[key] > 0 for key in ("lesion", "healthy"))
-        masks = {"lungs": lungs, "lesion": lesion & lungs, "healthy": healthy & lungs & ~lesion}
+        masks = {"lungs": lungs, "lesion": lesion & lungs, "healthy": healthy & lungs}
         ras_affine = study["lung_mask"].affine
         spacing = tuple(float(step) for step in study["lung_mask"].pixdim)
         disagreement = np.where(lungs, volumes["disagreement"], 0).astype(np.float32)
@@ -96,7 +96,7 @@ class SaveStudy:
             folder / "overlay.png",
             volumes["ct"],
             masks["lesion"],
-            masks["healthy"],
+            masks["healthy"] & ~masks["lesion"],
             lungs,
             disagreement,
             spacing,

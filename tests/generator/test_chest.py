@@ -1,5 +1,7 @@
 """The synthetic chest holds the anatomy that it promises, whatever the grid."""
 
+from pathlib import Path
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -200,7 +202,7 @@ def test_tubes_drawn_together_are_the_brighter_of_each() -> None:
     np.testing.assert_allclose(draw(join(one, two), *grid), np.maximum(draw(one, *grid), draw(two, *grid)))
 
 
-def test_cohort_files_round_trip_with_geometry(tmp_path) -> None:
+def test_cohort_files_round_trip_with_geometry(tmp_path: Path) -> None:
     images = write_cohort(
         tmp_path, healthy=1, diseased=1, seed=2, shape=COARSE, spacing=COARSE_SPACING, lungs=True
     )
@@ -229,7 +231,7 @@ def test_cohort_files_round_trip_with_geometry(tmp_path) -> None:
     assert not (lesions & ~lungs.astype(bool)).any()
 
 
-def test_cohort_grows_without_changing_its_first_patients(tmp_path) -> None:
+def test_cohort_grows_without_changing_its_first_patients(tmp_path: Path) -> None:
     grid = {"shape": COARSE, "spacing": COARSE_SPACING, "diseased": 0, "seed": 5}
     write_cohort(tmp_path / "small", healthy=1, **grid)
     write_cohort(tmp_path / "large", healthy=2, **grid)
@@ -245,6 +247,6 @@ def test_cohort_grows_without_changing_its_first_patients(tmp_path) -> None:
     assert (first != second).any()
 
 
-def test_cohort_of_a_negative_size_is_refused(tmp_path) -> None:
+def test_cohort_of_a_negative_size_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="healthy=-1"):
         write_cohort(tmp_path, healthy=-1)

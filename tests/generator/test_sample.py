@@ -15,7 +15,7 @@ SPEC = replace(PAPER, small_count=(2, 3), medium_count=(1, 3), medium_radius=(6,
 X, Y, Z = np.ogrid[:48, :48, :24]
 LUNG = np.broadcast_to(((X - 24) / 22) ** 2 + ((Y - 24) / 20) ** 2 < 1, SHAPE).copy()
 IMAGE = (np.random.default_rng(7).random(SHAPE) ** 2).astype(np.float32) * LUNG
-REFERENCE_DRAWS, DRAWS = 80, 120
+REFERENCE_DRAWS, DRAWS = 150, 200
 
 # Statistic: two-sample Kolmogorov-Smirnov on each quantity, over the samples. Bound: p of each above 1e-3.
 BOUND = 1e-3

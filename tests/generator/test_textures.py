@@ -86,7 +86,7 @@ def test_texture_has_the_histogram_and_spectrum_of_the_literal_reading(case: str
     "change",
     [
         lambda texture: replace(texture, salt_sigma=1.1 * texture.salt_sigma),
-        lambda texture: replace(texture, probability_sigma=0.7 * texture.probability_sigma),
+        lambda texture: replace(texture, probability_sigma=0.6 * texture.probability_sigma),
         lambda texture: replace(texture, probability=(0.2, 0.2)),
         lambda texture: replace(texture, brightness=1.1 * texture.brightness),
     ],

@@ -1,6 +1,6 @@
 """Reading a CT: the right HU on the right grid, and one sentence for whatever is not a CT.
 
-The phantom is tissue of about 40 HU in air, around a lung of about -850 HU: (16, 14, 8) voxels of 0.8 x 0.7 x 2 mm.
+The phantom, 16 x 14 x 8 voxels of 0.8 x 0.7 x 2 mm, is tissue of 40 HU in air around a lung of -850 HU.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ def write_slices(
     orientation: Sequence[float] = AXIAL,
     edit: Callable[[int, Dataset], None] = lambda index, header: None,
 ) -> list[Path]:
-    """Writes a CT series, uncompressed; neither the files' names nor their instance numbers follow the position."""
+    """Writes an uncompressed CT series; neither file names nor instance numbers follow the position."""
     folder.mkdir(parents=True, exist_ok=True)
     series, study = generate_uid(), generate_uid()
     files = []
@@ -163,7 +163,7 @@ def test_padding_becomes_air(tmp_path: Path):
 
 
 def test_each_dicom_slice_has_its_own_rescale(tmp_path: Path):
-    """The first slice's values fit an unsigned type; a reader that takes it for all wraps or rounds the others."""
+    """A reader that takes the first slice's type for all rounds the second."""
     ct = phantom() // 2 * 2
     write_slices(tmp_path, ct, rescale=[(1, -1024), (0.5, -1024.5), (2, -1024)])
     np.testing.assert_allclose(read_ct(tmp_path)[0].numpy(), ct, atol=0.5)

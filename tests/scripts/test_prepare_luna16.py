@@ -103,7 +103,7 @@ def test_the_seed_decides_the_split(luna16: Path, tmp_path: Path):
         ("a,b\n1,2\n", "expected the columns seriesuid, coordX"),
         (HEADER + "1.2.upright,1,one,-90,6\n", "line 2: expected four numbers"),
         (HEADER + "1.2.upright,1,1,-90,nan\n", "line 2: expected a place and a size"),
-        (HEADER + "1.2.upright,1,1,-900,6\n", "1.2.upright.mhd: expected nodules in slices 0 to 19, got -400"),
+        (HEADER + "1.2.upright,1,1,-900,6\n", "upright.mhd: expected nodules in slices 0 to 19, got -400"),
     ],
 )
 def test_bad_annotations_are_named_and_no_list_is_written(luna16: Path, content: str | None, message: str):

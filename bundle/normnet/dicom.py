@@ -1,0 +1,181 @@
+"""The slices of one DICOM CT series, sorted and checked by their headers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from pydicom.dataset import Dataset
+
+from normnet.errors import InputError
+
+__all__ = ["DICOM_EXTENSIONS", "CTSeries", "ct_series", "is_dicom"]
+
+DICOM_EXTENSIONS = (".dcm", ".dicom", ".ima")
+"""Endings that many DICOM files have; the content decides."""
+
+GAP_TOLERANCE = 0.1
+"""How far a distance of slices may differ from the usual one, as a share of it; headers round positions."""
+
+ORIENTATION_TOLERANCE = 1e-3
+"""How far the direction cosines of the slices of one volume may differ."""
+
+
+@dataclass(frozen=True)
+class CTSeries:
+    """One CT volume: its files from one end of the stack to the other.
+
+    Attributes:
+        files: one per slice, or a single multi-frame file.
+        positions: of each slice's first pixel, (slices, 3), LPS, mm.
+    """
+
+    files: tuple[Path, ...]
+    positions: np.ndarray
+
+
+def is_dicom(path: Path) -> bool:
+    """Tells whether a file starts like DICOM, whatever its name."""
+    if not path.is_file() or path.name == "DICOMDIR":
+        return False
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def ct_series(path: Path) -> CTSeries:
+    """Lists the slices of the one CT series at `path`, sorted by position; reads no pixels.
+
+    Args:
+        path: a folder of one series, or a multi-frame file.
+
+    Raises:
+        InputError: when that is not one whole, evenly spaced series of CT slices.
+    """
+    headers = [_header(file) for file in _dicom_files(path)]
+    _check_one_series(headers, path)
+    for header in headers:
+        _check_ct(header)
+    planes = [plane for header in headers for plane in _planes(header)]
+    if len(planes) < 2:
+        hint = "" if path.is_dir() else "; give the folder of its series"
+        raise InputError(f"{path}: expected a 3D volume, got a single slice{hint}.")
+    if len(headers) > 1 and len(planes) > len(headers):
+        raise InputError(f"{path}: expected one volume, got {len(headers)} multi-frame files.")
+    for header, (_, orientation) in zip(headers, planes, strict=False):
+        _check_alike(header, headers[0], orientation, planes[0][1])
+    positions = np.array([position for position, _ in planes])
+    row, column = planes[0][1][:3], planes[0][1][3:]
+    depth = positions @ np.cross(row, column)
+    # Frames of one file stay in its order: that is how they are read.
+    order = np.argsort(depth, kind="stable") if len(headers) > 1 else np.arange(len(depth))
+    _check_gaps(depth[order], path)
+    files = tuple(Path(headers[index].filename) for index in (order if len(headers) > 1 else [0]))
+    return CTSeries(files, positions[order])
+
+
+def _dicom_files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    visible = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    files = [file for file in visible if is_dicom(file)]
+    if not files:
+        raise InputError(f"{path}: expected DICOM slices, got {len(visible)} files of which none is DICOM.")
+    for file in visible:
+        if file not in files and (file.suffix.lower() in DICOM_EXTENSIONS or not file.stat().st_size):
+            raise InputError(f"{file}: expected a DICOM slice, but the file is corrupt or empty.")
+    return files
+
+
+def _header(file: Path) -> Dataset:
+    try:
+        header = pydicom.dcmread(file, stop_before_pixels=True)
+    except Exception as error:  # pydicom raises whatever the damaged bytes lead to.
+        raise InputError(f"{file}: expected a DICOM slice, but its header is corrupt.") from error
+    if "SeriesInstanceUID" not in header or "Modality" not in header:
+        raise InputError(f"{file}: expected a DICOM slice, but its header is truncated: it names no series.")
+    return header
+
+
+def _check_one_series(headers: Sequence[Dataset], path: Path) -> None:
+    series: dict[str, list[Dataset]] = {}
+    for header in headers:
+        series.setdefault(str(header.SeriesInstanceUID), []).append(header)
+    if len(series) > 1:
+        found = "; ".join(
+            f"{uid} ({slices[0].Modality}, {slices[0].get('SeriesDescription', '')!r}, {len(slices)} slices)"
+            for uid, slices in sorted(series.items())
+        )
+        raise InputError(f"{path}: expected one series, got {len(series)}: {found}.")
+
+
+def _check_ct(header: Dataset) -> None:
+    if header.Modality != "CT":
+        raise InputError(f"{header.filename}: expected the modality CT, got {header.Modality}.")
+    if "LOCALIZER" in (header.get("ImageType") or ()):
+        raise InputError(f"{header.filename}: expected an axial CT slice, got a localizer (scout view).")
+    rescales = {
+        (rescale.get("RescaleSlope"), rescale.get("RescaleIntercept"))
+        for frame in header.get("PerFrameFunctionalGroupsSequence", [])
+        for rescale in frame.get("PixelValueTransformationSequence", [])
+    }
+    if len(rescales) > 1:  # ITK applies the first frame's to all.
+        raise InputError(f"{header.filename}: expected one rescale for all frames, got {len(rescales)}.")
+
+
+def _planes(header: Dataset) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Reads position (3,) and orientation (6,) of each frame, LPS, mm."""
+    try:
+        places = _frames(header) if "PerFrameFunctionalGroupsSequence" in header else [(header, header)]
+        planes = [
+            (np.array(place.ImagePositionPatient, float), np.array(turn.ImageOrientationPatient, float))
+            for place, turn in places
+        ]
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{header.filename}: expected a CT slice with position and orientation, its header lacks them."
+        ) from error
+    if any(place.shape != (3,) or turn.shape != (6,) for place, turn in planes):
+        raise InputError(f"{header.filename}: expected a position of 3 numbers and an orientation of 6.")
+    return planes
+
+
+def _frames(header: Dataset) -> list[tuple[Dataset, Dataset]]:
+    """Finds what says position and orientation of each frame of an enhanced CT."""
+    shared = header.SharedFunctionalGroupsSequence[0]
+    return [
+        (
+            frame.PlanePositionSequence[0],
+            (frame if "PlaneOrientationSequence" in frame else shared).PlaneOrientationSequence[0],
+        )
+        for frame in header.PerFrameFunctionalGroupsSequence
+    ]
+
+
+def _check_alike(header: Dataset, first: Dataset, turn: np.ndarray, first_turn: np.ndarray) -> None:
+    for name in ("Rows", "Columns", "PixelSpacing"):
+        wanted, found = first.get(name), header.get(name)
+        if found != wanted:
+            raise InputError(
+                f"{header.filename}: expected {name} {wanted} as in the first slice, got {found}."
+            )
+    if np.abs(turn - first_turn).max() > ORIENTATION_TOLERANCE:
+        raise InputError(
+            f"{header.filename}: expected the orientation {first_turn} of the others, got {turn}."
+        )
+
+
+def _check_gaps(depth: np.ndarray, path: Path) -> None:
+    """Raises InputError unless the slices at `depth` (mm along their normal) are evenly spaced."""
+    steps = np.diff(depth)
+    usual = float(np.median(steps))
+    worst = int(np.abs(steps - usual).argmax())
+    step = float(steps[worst])
+    if usual and abs(step - usual) <= GAP_TOLERANCE * abs(usual):
+        return
+    if abs(step) < GAP_TOLERANCE * abs(usual) or not usual:
+        raise InputError(f"{path}: expected one slice at each position, got two at {depth[worst]:g} mm.")
+    raise InputError(
+        f"{path}: expected a slice every {abs(usual):g} mm, but from {depth[worst]:g} to "
+        f"{depth[worst + 1]:g} mm there is none: slices are missing."
+    )

@@ -1,0 +1,189 @@
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from monai.transforms import Compose, CropForegroundd, Invertd, Orientationd, Spacingd
+from scipy import ndimage
+
+from normnet.intensity import TAU
+from normnet.lesions import (
+    LesionRule,
+    MeanProbabilityd,
+    SegmentLesionsd,
+    VoteHealthyd,
+    lesion_stages,
+    segment_lesions,
+)
+
+SHAPE = (40, 36, 30)
+
+
+@pytest.fixture
+def chest() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Thorax area, lungs and vote: a lung with vessels mostly voted healthy, and a soft-edged lesion."""
+    rng = np.random.default_rng(0)
+    lungs = np.zeros(SHAPE, dtype=bool)
+    lungs[3:-3, 3:-3, 3:-3] = True
+    grid = np.indices(SHAPE)
+    distance = np.sqrt(sum((axis - centre) ** 2 for axis, centre in zip(grid, (14, 16, 12), strict=True)))
+    vessels = ndimage.gaussian_filter(rng.random(SHAPE), 1) > 0.56
+    image = np.where(vessels, 0.8, 0.05)
+    image = np.maximum(image, np.clip(1 - distance / 14, 0, 0.7)) * lungs
+    healthy = vessels & lungs & (distance > 7)
+    return torch.from_numpy(image.astype(np.float32)), torch.from_numpy(lungs), torch.from_numpy(healthy)
+
+
+def literal_reading(image, lungs, healthy, steps):
+    """Fig. 4 step by step in scipy, float64."""
+    a = np.where(lungs, image, 0).astype(np.float64)
+    d = np.where((a >= 1 / 3 - 1e-7) & ~healthy, a, 0)
+    e = (ndimage.uniform_filter(d, 9, mode="constant") > 0.2) & lungs
+    f = np.where(~healthy, a, 0)
+    g = (ndimage.uniform_filter(f, 7, mode="constant") > 0.15) & lungs
+    grown = ndimage.binary_dilation(e, np.ones((3, 3, 3)), iterations=steps, mask=g)
+    return e, g, grown & g
+
+
+def test_fig_4_is_its_literal_reading(chest):
+    image, lungs, healthy = chest
+    stages = lesion_stages(image, lungs, healthy, LesionRule(growing_steps=2))
+    expected = literal_reading(*(volume.numpy() for volume in chest), steps=2)
+    assert 0 < expected[0].sum() < expected[2].sum() < expected[1].sum()
+    for found, wanted in zip((stages.seed, stages.support, stages.lesion), expected, strict=True):
+        assert np.array_equal(found.numpy(), wanted)
+    assert torch.equal(segment_lesions(*chest, params=LesionRule(growing_steps=2)), stages.lesion)
+
+
+def test_the_maps_carry_intensities_of_what_is_not_healthy():
+    image = torch.tensor([0.9, 0.9, 0.2, 0.2, 0.9]).reshape(5, 1, 1)
+    healthy = torch.tensor([True, False, True, False, False]).reshape(5, 1, 1)
+    lungs = torch.tensor([True, True, True, True, False]).reshape(5, 1, 1)
+    stages = lesion_stages(image, lungs, healthy)
+    assert stages.bright.flatten().tolist() == pytest.approx([0, 0.9, 0, 0, 0])
+    assert stages.full.flatten().tolist() == pytest.approx([0, 0.9, 0, 0.2, 0])
+
+
+def test_tissue_at_tau_is_bright():
+    image = torch.tensor([300 / 900, 299 / 900]).reshape(2, 1, 1)
+    everything = torch.ones(2, 1, 1, dtype=torch.bool)
+    assert (lesion_stages(image, everything, ~everything).bright > 0).flatten().tolist() == [True, False]
+
+
+def test_a_block_that_nobody_calls_healthy_is_a_lesion_and_a_lone_voxel_is_not():
+    image = torch.zeros(40, 20, 20)
+    image[4:16, 4:16, 4:16] = 1
+    image[30, 10, 10] = 1
+    lungs = torch.ones(40, 20, 20, dtype=torch.bool)
+    lesion = segment_lesions(image, lungs, torch.zeros_like(lungs))
+    assert lesion[5:15, 5:15, 5:15].all() and not lesion[24:].any()
+    assert not segment_lesions(image, lungs, image > 0).any()
+
+
+def test_the_lesion_stays_inside_the_lungs(chest):
+    image, lungs, healthy = chest
+    half = lungs.clone()
+    half[:16] = False
+    lesion = segment_lesions(image, half, healthy)
+    assert lesion.any() and not (lesion & ~half).any()
+
+
+def test_volumes_of_two_shapes_are_refused(chest):
+    image, lungs, healthy = chest
+    with pytest.raises(ValueError, match="one shape"):
+        segment_lesions(image, lungs[:5], healthy)
+
+
+def test_every_parameter_has_its_name_in_the_transform(chest):
+    values = {
+        "tau": 0.5,
+        "bright_kernel": 3,
+        "bright_threshold": 0.3,
+        "full_kernel": 5,
+        "full_threshold": 0.2,
+    }
+    transform = SegmentLesionsd(**values, growing_steps=None)
+    assert transform.rule == LesionRule(**values, growing_steps=None)
+    assert {*values, "growing_steps"} == {field.name for field in fields(LesionRule)}
+    with pytest.raises(TypeError, match="kernel"):
+        SegmentLesionsd(kernel=3)
+
+
+def members_of(healthy: torch.Tensor) -> torch.Tensor:
+    """Five members, of which three vote as `healthy` says, one for all and one for nothing."""
+    votes = [healthy, healthy, healthy, torch.ones_like(healthy), torch.zeros_like(healthy)]
+    return torch.stack([vote.float() for vote in votes])
+
+
+def test_the_transforms_give_what_the_functions_give(chest):
+    image, lungs, healthy = chest
+    data = {
+        "image": MetaTensor(image[None]),
+        "lungs": MetaTensor(lungs[None].to(torch.uint8)),
+        "pred": MetaTensor(members_of(healthy)),
+    }
+    result = Compose([VoteHealthyd(), SegmentLesionsd(growing_steps=2), MeanProbabilityd()])(data)
+    bright = (image >= TAU) & lungs
+    assert torch.equal(result["vote"][0].bool(), healthy)
+    assert torch.equal(result["healthy"][0].bool(), healthy & bright)
+    assert torch.equal(result["disagreement"][0] > 0, bright)
+    expected = segment_lesions(image, lungs, healthy, params=LesionRule(growing_steps=2))
+    assert torch.equal(result["lesion"][0].bool(), expected)
+    assert torch.allclose(result["probability"][0], 0.2 + 0.6 * healthy.float())
+    types = {key: result[key].dtype for key in ("healthy", "lesion", "disagreement", "probability")}
+    assert types == {
+        "healthy": torch.uint8,
+        "lesion": torch.uint8,
+        "disagreement": torch.float32,
+        "probability": torch.float32,
+    }
+    assert set(data) == {"image", "lungs", "pred"}
+
+
+def test_the_results_go_back_to_the_input_grid():
+    """The input has another orientation and spacing; what was found must lie where it was on its own grid."""
+    affine = np.diag([-1.6, 1.6, 2.0, 1.0])
+    affine[:3, 3] = (50, -20, 7)
+    image = torch.zeros(1, 30, 30, 20)
+    image[:, 8:22, 8:22, 6:16] = 1
+    preprocessing = Compose(
+        [
+            Orientationd(keys=["image", "lungs"], axcodes="RAS", labels=None),
+            Spacingd(keys=["image", "lungs"], pixdim=(0.8, 0.8, 1.0), mode="nearest"),
+            CropForegroundd(keys=["image", "lungs"], source_key="lungs", margin=3, allow_smaller=True),
+        ]
+    )
+    lungs = torch.zeros_like(image)
+    lungs[:, 4:26, 4:26, 3:18] = 1
+    data = preprocessing(
+        {"image": MetaTensor(image.clone(), affine=affine), "lungs": MetaTensor(lungs, affine=affine)}
+    )
+    assert data["image"].shape[1:] != image.shape[1:]
+    data["pred"] = data["image"].as_tensor().expand(3, -1, -1, -1).clone()
+    data["pred"][0] = 1
+    data["pred"][1] = 0
+    back = Compose(
+        [
+            VoteHealthyd(),
+            SegmentLesionsd(bright_threshold=0.01, full_threshold=0.01),
+            Invertd(
+                keys=["healthy", "disagreement", "lesion"],
+                transform=preprocessing,
+                orig_keys="image",
+                nearest_interp=True,
+            ),
+        ]
+    )(data)
+    assert torch.equal(back["healthy"].as_tensor() > 0, image > 0)
+    assert torch.equal(back["disagreement"].as_tensor() > 0, image > 0)
+    for key in ("healthy", "disagreement", "lesion"):
+        assert back[key].shape == image.shape
+        assert np.allclose(back[key].affine, affine)
+
+
+@pytest.mark.gpu
+def test_cuda_gives_the_same(chest):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    assert torch.equal(segment_lesions(*(volume.cuda() for volume in chest)).cpu(), segment_lesions(*chest))

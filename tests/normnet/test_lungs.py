@@ -1,0 +1,135 @@
+"""The lung mask lies on its CT's grid, from a backend chosen by name; what is wrong names the file."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from normnet.errors import InputError
+from normnet.lungs import LUNG_BACKENDS, SegmentLungsd
+
+SPACING = (6.0, 6.0, 6.0)
+AFFINE = np.array([[6.0, 0, 0, -180], [0, 6.0, 0, -120], [0, 0, 6.0, 40], [0, 0, 0, 1]])
+SHAPE = (60, 44, 40)
+NAME = "patient/case.nii.gz"
+
+
+def two_lungs() -> np.ndarray:
+    lungs = np.zeros(SHAPE, dtype=bool)
+    lungs[12:26, 12:32, 6:34] = True
+    lungs[34:48, 12:32, 6:34] = True
+    return lungs
+
+
+def chest(lungs: np.ndarray | None = None) -> MetaTensor:
+    """A block of tissue in air, with lungs in it."""
+    ct = np.full(SHAPE, -1000, dtype=np.float32)
+    ct[6:54, 6:38] = 40
+    ct[two_lungs() if lungs is None else lungs] = -850
+    return MetaTensor(
+        torch.from_numpy(ct)[None], affine=torch.from_numpy(AFFINE), meta={"filename_or_obj": NAME}
+    )
+
+
+def write(path, mask: np.ndarray, affine: np.ndarray = AFFINE) -> str:
+    nib.save(nib.Nifti1Image(mask.astype(np.uint8), affine), path)
+    return str(path)
+
+
+def test_classical_is_the_default_and_finds_the_lungs_on_the_grid_of_the_ct():
+    image = chest()
+
+    lungs = SegmentLungsd()({"image": image})["lungs"]
+
+    assert lungs.shape == (1, *SHAPE)
+    assert lungs.dtype == torch.uint8
+    np.testing.assert_array_equal(lungs[0].numpy() > 0, two_lungs())
+    np.testing.assert_array_equal(lungs.affine, image.affine)
+    assert lungs.meta["filename_or_obj"] == NAME
+
+
+def test_the_image_and_the_item_are_left_as_they_are():
+    image = chest()
+    item = {"image": image, "study": "one"}
+    before = image.clone()
+
+    out = SegmentLungsd()(item)
+
+    assert "lungs" not in item
+    assert out["study"] == "one"
+    torch.testing.assert_close(out["image"], before)
+
+
+def test_no_lungs_names_the_ct_and_what_was_found():
+    image = chest(np.zeros(SHAPE, dtype=bool))
+
+    with pytest.raises(InputError, match=rf"^{NAME}: expected a chest CT, but found no lungs: .* 0 mL"):
+        SegmentLungsd()({"image": image})
+
+
+def test_file_reads_the_mask_beside_the_ct(tmp_path):
+    path = write(tmp_path / "case_lungs.nii.gz", 7 * two_lungs())
+
+    lungs = SegmentLungsd(backend="file")({"image": chest(), "lungs": path})["lungs"]
+
+    assert lungs.dtype == torch.uint8
+    np.testing.assert_array_equal(lungs[0].numpy(), two_lungs())
+    np.testing.assert_array_equal(lungs.affine, AFFINE)
+
+
+def test_file_turns_a_mask_of_another_orientation_to_the_ct(tmp_path):
+    mask = two_lungs()
+    mask[12:20] = False
+    flipped = AFFINE.copy()
+    flipped[:2, :2] *= -1
+    flipped[0, 3] += 6.0 * (SHAPE[0] - 1)
+    flipped[1, 3] += 6.0 * (SHAPE[1] - 1)
+    path = write(tmp_path / "case_lungs.nii.gz", mask[::-1, ::-1], flipped)
+
+    lungs = SegmentLungsd(backend="file")({"image": chest(), "lungs": path})["lungs"]
+
+    np.testing.assert_array_equal(lungs[0].numpy(), mask)
+
+
+@pytest.mark.parametrize("change", ["shape", "origin", "spacing"])
+def test_file_on_another_grid_names_both_files_and_grids(tmp_path, change):
+    mask, affine = two_lungs(), AFFINE.copy()
+    if change == "shape":
+        mask = mask[:, :, 1:]
+    elif change == "origin":
+        affine[2, 3] += 0.01
+    else:
+        affine[0, 0] = 5.0
+    path = write(tmp_path / "case_lungs.nii.gz", mask, affine)
+
+    with pytest.raises(InputError, match=rf"case_lungs\.nii\.gz: .*shape.*{NAME}.*shape"):
+        SegmentLungsd(backend="file")({"image": chest(), "lungs": path})
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [("a/case.nii.gz", "case_lungs"), ("a/b.c.mha", "b.c_lungs"), ("a/series", "series_lungs")],
+)
+def test_file_without_a_mask_names_the_wanted_one(image, mask):
+    ct = chest()
+    ct.meta["filename_or_obj"] = image
+
+    with pytest.raises(InputError, match=rf"^{image}: .*{mask}\.nii\.gz"):
+        SegmentLungsd(backend="file")({"image": ct})
+
+
+def test_file_that_is_empty_is_an_error(tmp_path):
+    path = write(tmp_path / "case_lungs.nii.gz", np.zeros(SHAPE))
+
+    with pytest.raises(InputError, match=r"case_lungs\.nii\.gz: .*all its voxels are 0"):
+        SegmentLungsd(backend="file")({"image": chest(), "lungs": path})
+
+
+def test_an_unknown_backend_is_an_error_that_lists_the_known_ones():
+    with pytest.raises(ValueError, match=r"classical, file.*got 'magic'"):
+        SegmentLungsd(backend="magic")
+
+
+def test_backends_are_known_by_name():
+    assert {"classical", "file"} <= set(LUNG_BACKENDS)

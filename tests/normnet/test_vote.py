@@ -1,0 +1,49 @@
+import pytest
+import torch
+
+from normnet.vote import count_votes, majority, vote_healthy
+
+
+def members(*probabilities: float) -> torch.Tensor:
+    """One voxel, a probability for each member."""
+    return torch.tensor(probabilities).reshape(-1, 1, 1, 1)
+
+
+def test_three_of_five_is_a_majority_and_two_is_not():
+    assert vote_healthy(members(0.99, 0.99, 0.99, 0.1, 0.1)).all()
+    assert not vote_healthy(members(0.99, 0.99, 0.9, 0.1, 0.1)).any()
+
+
+@pytest.mark.parametrize(("count", "needed"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3)])
+def test_a_majority_is_more_than_half(count, needed):
+    assert majority(count) == needed
+
+
+def test_a_probability_at_the_threshold_is_no_vote():
+    assert not vote_healthy(members(0.95)).any()
+    assert vote_healthy(members(0.9501)).all()
+
+
+def test_the_number_of_votes_and_the_threshold_can_be_chosen():
+    split = members(0.99, 0.6, 0.6, 0.1, 0.1)
+    assert vote_healthy(split, votes=1).all()
+    assert vote_healthy(split, threshold=0.5).all()
+    assert not vote_healthy(split, threshold=0.5, votes=4).any()
+
+
+def test_votes_are_counted_voxel_by_voxel():
+    probability = torch.zeros(2, 3, 1, 1)
+    probability[0, 1:] = 1
+    probability[1, 2] = 1
+    assert count_votes(probability).flatten().tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("votes", [0, 4])
+def test_an_impossible_number_of_votes_is_refused(votes):
+    with pytest.raises(ValueError, match=f"between 1 and 3 votes of 3 members, got {votes}"):
+        vote_healthy(torch.zeros(3, 2, 2, 2), votes=votes)
+
+
+def test_a_volume_without_members_is_refused():
+    with pytest.raises(ValueError, match=r"\(K, X, Y, Z\), got \(2, 2, 2\)"):
+        vote_healthy(torch.zeros(2, 2, 2))
