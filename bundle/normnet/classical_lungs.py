@@ -35,8 +35,8 @@ MIN_SHARE = 0.02
 PADDING_HU, METAL_HU = -1024.0, 300.0
 """Values are clipped to these before averaging, HU, so that padding (-2048) and metal do not spread."""
 
-MIN_ENCLOSED = 2.75
-"""Directions of four (left, right, front, back) in which a lung meets the body on average; clothes fewer."""
+MIN_ENCLOSED = 2.0
+"""Directions of four (left, right, front, back) in which a lung meets the body on average; a couch, fewer."""
 
 SKIN_MM = 2.0
 """Partial volume between outside air and skin, mm."""
@@ -71,11 +71,8 @@ AIRWAY_OFFSET_MM = 50.0
 WALL_MM = 3.0
 """Thickness of the wall of airways, stomach and bowel, with its partial volume, mm."""
 
-POCKET_HU = -940.0
-"""Gas in stomach, bowel and oesophagus lies below it, HU."""
-
-POCKET_MM = 4.0
-"""Narrower gas, of a smaller radius, is not looked at, mm."""
+POCKET_HU, POCKET_MM = -940.0, 4.0
+"""Gas in stomach, bowel and oesophagus lies below it, HU, and has at least this radius, mm."""
 
 POCKET_RING_MM = (4.0, 10.0)
 """Distance at which a pocket is judged: around a hollow organ lies more tissue than lung, mm."""
@@ -101,11 +98,11 @@ def segment(ct: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
     size = tuple(factor * mm for factor, mm in zip(factors, spacing, strict=True))
     coarse = _block_mean(ct, factors)
     body = _body(coarse, size)
-    outside, enclosed = _outside_air(coarse), _enclosed(body)
+    outside = _outside_air(coarse)
     air = (coarse < TISSUE_HU) & ~_grow(outside, SKIN_MM, size)
-    lungs = _lung_components(air, coarse, enclosed, size)
-    hollow = _airways(coarse, air & (enclosed == 4), lungs, size) | _gas_pockets(coarse, lungs, size)
-    lungs = _lung_components(lungs & ~hollow, coarse, enclosed, size)
+    lungs = _lung_components(air, coarse, body, outside, size)
+    hollow = _airways(coarse, air & (_enclosed(body) == 4), lungs, size) | _gas_pockets(coarse, lungs, size)
+    lungs = _lung_components(lungs & ~hollow, coarse, body, outside, size)
     sides = split_sides(lungs, size, midline=float(ndimage.center_of_mass(body)[0]))
     closed = np.logical_or.reduce([_close(side, coarse, size) for side in sides if side.any()])
     return _refine(ct, closed & ~hollow, hollow | outside, factors)
@@ -150,26 +147,29 @@ def _enclosed(body: np.ndarray) -> np.ndarray:
 
 
 def _lung_components(
-    air: np.ndarray, coarse: np.ndarray, enclosed: np.ndarray, size: Sequence[float]
+    air: np.ndarray, coarse: np.ndarray, body: np.ndarray, outside: np.ndarray, size: Sequence[float]
 ) -> np.ndarray:
-    """The components of `air` that are lung by volume, by what encloses them and by their median HU."""
+    """The components of `air` that are lung by volume and HU, and lie in the body more than at outside air."""
     labels, _ = ndimage.label(air)
     boxes = ndimage.find_objects(labels)
     millilitres = np.bincount(labels.ravel())[1:] * (np.prod(size) / 1000)
+    enclosed, skin = _enclosed(body), _grow(outside, SKIN_MM, size)
     lungs, largest = np.zeros_like(air), 0.0
     for index in np.argsort(-millilitres):
         if millilitres[index] < MIN_SHARE * largest:
             break
-        box = boxes[index]
+        box = _widen(boxes[index], min(size), size)
         part = labels[box] == index + 1
-        if enclosed[box][part].mean() >= MIN_ENCLOSED and np.median(coarse[box][part]) >= GAS_HU:
+        shell = ndimage.binary_dilation(part) & ~part
+        in_body = (
+            enclosed[box][part].mean() >= MIN_ENCLOSED and body[box][shell].sum() > skin[box][shell].sum()
+        )
+        if in_body and np.median(coarse[box][part]) >= GAS_HU:
             lungs[box] |= part
             largest = max(largest, millilitres[index])
     if largest < MIN_LUNG_ML:
-        raise ValueError(
-            f"no lungs: the largest air region inside the body is {largest:.0f} mL, "
-            f"of at least {MIN_LUNG_ML:.0f} mL wanted"
-        )
+        found = f"the largest air region inside the body is {largest:.0f} mL"
+        raise ValueError(f"no lungs: {found}, of at least {MIN_LUNG_ML:.0f} mL wanted")
     return lungs
 
 

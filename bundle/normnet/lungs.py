@@ -27,7 +27,7 @@ def classical(image: MetaTensor, given: Any = None) -> torch.Tensor:
         InputError: no lungs in the CT.
     """
     try:
-        lungs = segment(image[0].numpy(), tuple(image.pixdim.tolist()))
+        lungs = segment(image[0].cpu().numpy(), tuple(image.pixdim.tolist()))
     except ValueError as error:
         raise InputError(f"{_file(image)}: expected a chest CT, but found {error}.") from error
     return torch.from_numpy(lungs)[None]

@@ -188,6 +188,15 @@ def test_lungs_cut_by_the_sides_of_the_field_are_kept():
     np.testing.assert_array_equal(mask, lungs)
 
 
+def test_lungs_cut_by_all_four_sides_of_the_field_are_kept():
+    drawing, lungs = chest(field_mm=(228, 126, 240))
+
+    mask = segment(drawing.ct, SPACING)
+
+    assert lungs[:, 0].any() and lungs[:, -1].any()
+    np.testing.assert_array_equal(mask, lungs)
+
+
 def test_lungs_cut_by_the_lowest_and_the_highest_slice_are_kept():
     drawing, lungs = chest(field_mm=(384, 300, 120))
 

@@ -1,0 +1,96 @@
+"""Inference and evaluation by the real commands."""
+
+import json
+import shutil
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from tests.e2e.conftest import SEGMENTING, bundle_command, python
+
+FILES = {"disagreement.nii.gz", "healthy.nii.gz", "lesion.nii.gz", "lungs.nii.gz", "overlay.png", "report.json"}
+
+
+@pytest.fixture(scope="module")
+def evaluated(cohort: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both diseased chests, one of them turned to another orientation, segmented and scored."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    studies = folder / "studies"
+    shutil.copytree(cohort / "diseased", studies)
+    for name in ("covid_0", "covid_0_lesions"):
+        image = nib.load(studies / f"{name}.nii.gz")
+        nib.save(image.as_reoriented(np.array([[1, -1], [0, 1], [2, -1]])), studies / f"{name}.nii.gz")
+    settings = {**SEGMENTING, "dataset_dir": studies, "output_dir": folder / "out", "checkpoint": weights}
+    finished = python(*bundle_command("evaluating", ["inference", "evaluate"], **settings), cwd=folder)
+    assert finished.returncode == 0, finished.stderr
+    assert "mean +- sd" in finished.stdout
+    return folder
+
+
+def test_every_study_has_its_folder(evaluated: Path) -> None:
+    for study in ("covid_0", "covid_1"):
+        assert {file.name for file in (evaluated / "out" / study).iterdir()} == FILES | {"probability.nii.gz"}
+    assert not list((evaluated / "out").glob(".*"))
+
+
+def test_results_lie_on_the_grid_of_the_ct(evaluated: Path) -> None:
+    for study in ("covid_0", "covid_1"):
+        ct = nib.load(evaluated / "studies" / f"{study}.nii.gz")
+        lungs = np.asarray(nib.load(evaluated / "out" / study / "lungs.nii.gz").dataobj) > 0
+        for name in ("lesion", "healthy", "disagreement", "lungs"):
+            result = nib.load(evaluated / "out" / study / f"{name}.nii.gz")
+            assert result.shape == ct.shape
+            assert np.allclose(result.affine, ct.affine, atol=1e-4)
+            assert not np.asarray(result.dataobj)[~lungs].any()
+        hounsfield = np.asarray(ct.dataobj)
+        assert np.median(hounsfield[lungs]) < -700
+
+
+def test_the_report_adds_up(evaluated: Path) -> None:
+    report = json.loads((evaluated / "out" / "covid_1" / "report.json").read_text())
+    lesion = nib.load(evaluated / "out" / "covid_1" / "lesion.nii.gz")
+    millilitres = np.count_nonzero(lesion.dataobj) * 3.6 * 3.6 * 5.0 / 1000
+    assert report["lesion_ml"] == pytest.approx(millilitres, abs=0.01)
+    assert len(report["weights_hash"]) == 12
+
+
+def test_scores_are_written(evaluated: Path) -> None:
+    lines = (evaluated / "out" / "scores.csv").read_text().splitlines()
+    assert lines[0].startswith("case,DSC,PSC,SEN")
+    assert [line.split(",")[0] for line in lines[1:4]] == ["covid_0", "covid_1", "mean"]
+
+
+def test_a_bad_study_does_not_stop_the_others(cohort: Path, weights: Path, tmp_path: Path) -> None:
+    studies = tmp_path / "studies"
+    studies.mkdir()
+    shutil.copy(cohort / "diseased" / "covid_1.nii.gz", studies / "b.nii.gz")
+    image = nib.load(cohort / "diseased" / "covid_0.nii.gz")
+    nib.save(nib.Nifti1Image(np.full((40, 40, 20), 40, np.int16), image.affine), studies / "a.nii.gz")
+    settings = {**SEGMENTING, "dataset_dir": studies, "output_dir": tmp_path / "out", "checkpoint": weights}
+    finished = python(*bundle_command("run", ["inference"], **settings), cwd=tmp_path)
+    assert finished.returncode == 1
+    assert f"error: {studies / 'a.nii.gz'}: " in finished.stdout + finished.stderr
+    assert finished.stderr.strip().endswith("error: 1 of 2 studies failed: a.")
+    assert [folder.name for folder in (tmp_path / "out").iterdir()] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ({"checkpoint": "nothing.pt"}, "nothing.pt: there are no weights here"),
+        ({"members": 5}, "model.pt: expected the 110 tensors of Ensemble"),
+        ({"output_dir": "/proc/nowhere"}, "/proc/nowhere/covid_0: results cannot be written here"),
+    ],
+    ids=["missing weights", "other weights", "unwritable output"],
+)
+def test_a_bad_setting_is_one_sentence(
+    cohort: Path, weights: Path, tmp_path: Path, setting: dict[str, object], sentence: str
+) -> None:
+    image = cohort / "diseased" / "covid_0.nii.gz"
+    settings = {**SEGMENTING, "dataset_dir": image, "output_dir": tmp_path, "checkpoint": weights, **setting}
+    finished = python(*bundle_command("run", ["inference"], **settings), cwd=tmp_path)
+    assert finished.returncode == 1
+    assert sentence in finished.stdout + finished.stderr
+    assert "Traceback" not in finished.stderr

@@ -1,0 +1,113 @@
+"""What a model zoo asks of a bundle, and the packed bundle alone."""
+
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from monai.bundle import ConfigWorkflow
+from monai.utils import set_determinism
+
+from normnet.checkpoints import load_weights
+from normnet.ensemble import Ensemble
+from tests.e2e.conftest import CONFIGS, SEGMENTING, TRAINING, bundle_command, python
+
+ROOT = CONFIGS.parents[1]
+SCHEMA = Path(__file__).with_name("meta_schema_20240725.json")
+
+
+def zoo(command: str, folder: Path, **options: object) -> subprocess.CompletedProcess[str]:
+    words = [f"--{key}={value}" for key, value in options.items()]
+    return python("-m", "monai.bundle", command, *words, cwd=folder)
+
+
+def test_the_metadata_fits_its_schema(tmp_path: Path) -> None:
+    schema = shutil.copy(SCHEMA, tmp_path / SCHEMA.name)
+    finished = zoo("verify_metadata", tmp_path, meta_file=CONFIGS / "metadata.json", filepath=schema)
+    assert finished.returncode == 0 and "metadata is verified" in finished.stdout + finished.stderr
+
+
+def test_the_network_takes_and_gives_what_the_metadata_says(tmp_path: Path) -> None:
+    finished = zoo(
+        "verify_net_in_out",
+        tmp_path,
+        net_id="network_def",
+        meta_file=CONFIGS / "metadata.json",
+        config_file=CONFIGS / "inference.json",
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "data shape of network is verified" in finished.stdout + finished.stderr
+
+
+@pytest.mark.parametrize(("kind", "config"), [("train", "train"), ("infer", "inference")])
+def test_all_properties_are_there(
+    kind: str, config: str, cohort: Path, weights: Path, tmp_path: Path
+) -> None:
+    workflow = ConfigWorkflow(
+        config_file=str(CONFIGS / f"{config}.json"),
+        meta_file=str(CONFIGS / "metadata.json"),
+        logging_file=str(CONFIGS / "logging.conf"),
+        workflow_type=kind,
+        dataset_dir=str(cohort / ("healthy" if kind == "train" else "diseased")),
+        output_dir=str(tmp_path),
+        **({**TRAINING, "ckpt_dir": str(tmp_path)} if kind == "train" else SEGMENTING),
+    )
+    workflow.initialize()
+    assert workflow.check_properties() == []
+    set_determinism(None)
+
+
+def test_the_exported_torchscript_gives_the_same_probabilities(weights: Path, tmp_path: Path) -> None:
+    script = tmp_path / "model.ts"
+    finished = zoo(
+        "ckpt_export",
+        tmp_path,
+        net_id="network_def",
+        filepath=script,
+        ckpt_file=weights,
+        meta_file=CONFIGS / "metadata.json",
+        config_file=CONFIGS / "inference.json",
+        members=2,
+    )
+    assert finished.returncode == 0, finished.stderr
+    network = load_weights(Ensemble(members=2), weights).eval()
+    exported = torch.jit.load(script).eval()
+    window = torch.rand(1, 1, 32, 32, 16)
+    with torch.no_grad():
+        assert torch.allclose(network(window), exported(window), atol=1e-6)
+
+
+def test_the_packed_bundle_runs_alone(cohort: Path, weights: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "checkout"
+    for folder in ("bundle", "generator", "scripts"):
+        shutil.copytree(ROOT / folder, copied / folder, ignore=shutil.ignore_patterns("__pycache__", "*.pt", "runs"))
+    (copied / "bundle" / "models").mkdir(exist_ok=True)
+    shutil.copy(weights, copied / "bundle" / "models" / "model.pt")
+    path = {"PYTHONPATH": f"{copied}:{copied / 'bundle'}"}
+    target = tmp_path / "packed.zip"
+    packed = python(str(copied / "scripts" / "package_bundle.py"), str(target), cwd=tmp_path, env=path)
+    assert packed.returncode == 0, packed.stderr
+    shutil.rmtree(copied)
+    with zipfile.ZipFile(target) as archive:
+        archive.extractall(tmp_path)
+    root = tmp_path / "normnet_chest_ct_lesion"
+    where = "import generator, normnet; print(generator.__file__, normnet.__file__)"
+    assert all(str(root) in file for file in python("-c", where, cwd=root).stdout.split())
+    settings = {
+        **SEGMENTING,
+        "dataset_dir": cohort / "diseased" / "covid_0.nii.gz",
+        "output_dir": tmp_path / "out",
+    }
+    for folder in (root, tmp_path):  # the second is a foreign folder: weights are still those of the bundle
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        finished = python(*bundle_command("run", ["inference"], root / "configs", **settings), cwd=folder)
+        assert finished.returncode == 0, finished.stderr
+        assert (tmp_path / "out" / "covid_0" / "lesion.nii.gz").is_file()
+
+
+def test_no_file_of_the_bundle_is_over_the_zoos_limit() -> None:
+    listed = subprocess.run(["git", "ls-files", "bundle"], cwd=ROOT, capture_output=True, text=True, check=False)
+    files = [ROOT / name for name in listed.stdout.split()] or [f for f in (ROOT / "bundle").rglob("*") if f.is_file()]
+    assert all(file.stat().st_size <= 25 * 2**20 for file in files if file.is_file())
