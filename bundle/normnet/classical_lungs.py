@@ -149,7 +149,7 @@ def _enclosed(body: np.ndarray) -> np.ndarray:
 def _lung_components(
     air: np.ndarray, coarse: np.ndarray, body: np.ndarray, outside: np.ndarray, size: Sequence[float]
 ) -> np.ndarray:
-    """The components of `air` that are lung by volume and HU, and lie in the body more than at outside air."""
+    """The components of `air` that are lung by volume and HU, in the body more than at outside air."""
     labels, _ = ndimage.label(air)
     boxes = ndimage.find_objects(labels)
     millilitres = np.bincount(labels.ravel())[1:] * (np.prod(size) / 1000)
