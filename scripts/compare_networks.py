@@ -40,7 +40,9 @@ def compare(dataset_dir: str, output_dir: str, minutes: float = 4.0, learning_ra
         if not plan.is_file():
             seconds = seconds_per_iteration(architecture)
             out.mkdir(parents=True, exist_ok=True)
-            plan.write_text(json.dumps({"seconds": seconds, "iterations": max(1, int(minutes * 60 / seconds))}))
+            plan.write_text(
+                json.dumps({"seconds": seconds, "iterations": max(1, int(minutes * 60 / seconds))})
+            )
         planned = json.loads(plan.read_text())
         if not (out / "member_0.pt").is_file():
             train(architecture, Path(dataset_dir).resolve(), out, planned["iterations"], learning_rate)

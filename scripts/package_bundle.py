@@ -33,7 +33,9 @@ def package_bundle(output: str = "") -> None:
     version = json.loads((root / "configs" / "metadata.json").read_text())["version"]
     target = Path(output or f"{BUNDLE_NAME}_v{version}.zip")
     if not (root / "models" / "model.pt").is_file():
-        raise InputError(f"{root / 'models' / 'model.pt'}: there are no weights to pack; train the ensemble first.")
+        raise InputError(
+            f"{root / 'models' / 'model.pt'}: there are no weights to pack; train the ensemble first."
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as beside:
         part = Path(beside) / target.name

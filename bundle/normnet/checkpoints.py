@@ -38,7 +38,9 @@ def read_checkpoint(path: str | Path) -> Any:
         InputError: the file is missing or no checkpoint.
     """
     if not Path(path).is_file():
-        raise InputError(f"{path}: there are no weights here; train them, or name another file by --checkpoint.")
+        raise InputError(
+            f"{path}: there are no weights here; train them, or name another file by --checkpoint."
+        )
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:

@@ -62,6 +62,7 @@ class HealthyVolumes(PersistentDataset):
     """
 
     def __init__(self, data: Sequence[Mapping[str, Any]], transform: Compose, cache_dir: str | Path) -> None:
+        self.records = Path(cache_dir)
         super().__init__(
             data=data,
             transform=transform,
@@ -82,7 +83,7 @@ class HealthyVolumes(PersistentDataset):
         The count is kept in the cache, under the content of all volumes.
         """
         key = hashlib.sha256(b"".join(content_hash(item) for item in self.data)).hexdigest()[:32]
-        record = Path(self.cache_dir) / f"largest_lung_{slices}_{key}_{self.transform_hash}.json"
+        record = self.records / f"largest_lung_{slices}_{key}_{self.transform_hash}.json"
         if record.is_file():
             return int(json.loads(record.read_text())["voxels"])
         largest = max(_largest_slab(self[index]["lungs"], slices) for index in range(len(self)))

@@ -34,7 +34,7 @@ class ReducedPrecisionInferer(SimpleInferer):
         super().__init__()
         self.reduced = reduced
 
-    def __call__(self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         reduced = has_reduced_precision(inputs.device) if self.reduced is None else self.reduced
         return run_reduced(network, inputs, reduced=reduced)
 
@@ -67,7 +67,7 @@ class EnsembleInferer(SlidingWindowInferer):
         )
         self.reduced = reduced
 
-    def __call__(self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         reduced = has_reduced_precision(inputs.device) if self.reduced is None else self.reduced
 
         channels = 0

@@ -1,6 +1,7 @@
 """Reading a mask that lies beside its CT."""
 
 from pathlib import Path
+from typing import cast
 
 import nibabel as nib
 import numpy as np
@@ -32,7 +33,7 @@ def read_mask(path: str | Path, *, like: MetaTensor) -> MetaTensor:
     if not Path(path).exists():
         raise InputError(f"{path}: expected a mask on the grid of its image, but there is no such file.")
     axes = "".join(nib.orientations.aff2axcodes(like.affine.numpy()))
-    mask = Orientation(axcodes=axes, labels=None)(read_volume(path))
+    mask = cast(MetaTensor, Orientation(axcodes=axes, labels=None)(read_volume(path)))
     if mask.shape != like.shape or not np.allclose(mask.affine, like.affine, atol=AFFINE_TOLERANCE):
         raise InputError(
             f"{path}: the mask has {describe_grid(mask)}, but its image {like.meta.get('filename_or_obj')} "

@@ -70,4 +70,5 @@ def member_network(architecture: str = "unet") -> torch.nn.Module:
     """
     if architecture not in ARCHITECTURES:
         raise ValueError(f"architecture must be one of {sorted(ARCHITECTURES)}, got {architecture!r}")
-    return ARCHITECTURES[architecture]().to(memory_format=torch.channels_last_3d)
+    network = ARCHITECTURES[architecture]()
+    return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]

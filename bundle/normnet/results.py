@@ -49,7 +49,8 @@ class SaveStudy:
         Raises:
             InputError: the folder cannot be written.
         """
-        for study, output in zip(engine.state.batch, engine.state.output, strict=True):
+        state: Any = engine.state
+        for study, output in zip(state.batch, state.output, strict=True):
             self.save({**study, **output})
 
     def save(self, study: Mapping[str, Any]) -> None:

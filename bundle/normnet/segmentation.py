@@ -41,7 +41,8 @@ def segment_studies(evaluator: Evaluator, dataset: Dataset) -> None:
             tqdm.write(f"error: {sentence}")
 
     with evaluator.add_event_handler(Events.EXCEPTION_RAISED, record):
-        for index, current in enumerate(tqdm(names, desc="Segmenting", unit="study")):
+        for index in tqdm(range(len(names)), desc="Segmenting", unit="study"):
+            current = names[index]
             evaluator.data_loader = DataLoader(Subset(dataset, [index]), batch_size=1, num_workers=0)
             evaluator.state.epoch_length = 1
             evaluator.run()

@@ -101,7 +101,7 @@ def named_spec(spec: str | SynthesisSpec | Mapping[str, Any]) -> SynthesisSpec:
     if isinstance(spec, SynthesisSpec):
         return spec
     if isinstance(spec, Mapping):
-        return SynthesisSpec(**{name: tuple(v) if isinstance(v, list) else v for name, v in spec.items()})
+        return SynthesisSpec(**dict(spec))
     if spec not in SPECS:
         raise ValueError(f"spec must be one of {sorted(SPECS)}, got {spec!r}")
     return SPECS[spec]

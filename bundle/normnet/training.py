@@ -1,6 +1,7 @@
 """Handlers of a training run: a progress bar, a checkpoint to go on from, and the member's final weights."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
@@ -18,7 +19,7 @@ def completed_iterations(checkpoint: str | Path) -> int:
 
 
 class ResumableCheckpoint:
-    """Keeps network, optimizer and iteration in one file at every epoch's end, and starts from that file if it is there.
+    """Keeps network, optimizer and iteration in one file at every epoch's end, and starts from it if it is there.
 
     Args:
         path: the checkpoint.
@@ -100,12 +101,12 @@ class TrainingProgress:
 
     def start(self, engine: Engine) -> None:
         """Opens the bar at the iteration the run starts from."""
-        total = engine.state.max_epochs * engine.state.epoch_length
+        total = (engine.state.max_epochs or 0) * (engine.state.epoch_length or 0)
         self.bar = tqdm(total=total, initial=engine.state.iteration, desc=self.description, unit="it")
 
     def step(self, engine: Engine) -> None:
         """Moves the bar on by one iteration."""
-        output = engine.state.output
+        output: Any = engine.state.output
         loss = (output[0] if isinstance(output, list) else output)["loss"]
         self.bar.set_postfix(loss=f"{float(loss):.3f}", refresh=False)
         self.bar.update()

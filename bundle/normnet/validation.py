@@ -27,7 +27,9 @@ class ShareKeptOut(CumulativeIterationMetric):
         super().__init__()
         self.threshold = threshold
 
-    def _compute_tensor(self, y_pred: torch.Tensor, y: torch.Tensor | None = None) -> torch.Tensor:
+    def _compute_tensor(
+        self, y_pred: torch.Tensor, y: torch.Tensor | None = None, **kwargs: Any
+    ) -> torch.Tensor:
         """Counts (B, 2): the mask's voxels kept out, and all of them."""
         assert y is not None
         mask = y > 0

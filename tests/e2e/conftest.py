@@ -60,9 +60,7 @@ def bundle_command(run_id: str, configs: list[str], folder: Path = CONFIGS, **se
     return ["-m", "monai.bundle", "run", run_id, *(f"--{key}={value}" for key, value in options.items())]
 
 
-def python(
-    *words: str, cwd: Path, env: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
+def python(*words: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Runs this interpreter as a user would."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **(env or {})}
     return subprocess.run(

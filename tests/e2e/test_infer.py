@@ -10,7 +10,14 @@ import pytest
 
 from tests.e2e.conftest import SEGMENTING, bundle_command, python
 
-FILES = {"disagreement.nii.gz", "healthy.nii.gz", "lesion.nii.gz", "lungs.nii.gz", "overlay.png", "report.json"}
+FILES = {
+    "disagreement.nii.gz",
+    "healthy.nii.gz",
+    "lesion.nii.gz",
+    "lungs.nii.gz",
+    "overlay.png",
+    "report.json",
+}
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,13 @@ RESUME_TOLERANCE = 1e-6
 
 
 def settings(cohort: Path, out: Path, **more: object) -> dict[str, object]:
-    return {**TRAINING, "dataset_dir": cohort / "healthy", "ckpt_dir": out / "models", "output_dir": out / "runs", **more}
+    return {
+        **TRAINING,
+        "dataset_dir": cohort / "healthy",
+        "ckpt_dir": out / "models",
+        "output_dir": out / "runs",
+        **more,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +81,9 @@ def test_the_ensemble_skips_what_is_trained_and_merges(trained: Path, cohort: Pa
 
 
 def test_two_processes_train_one_member(cohort: Path, tmp_path: Path) -> None:
-    words = bundle_command("training", ["train", "multi_gpu_train"], **settings(cohort, tmp_path, max_iterations=2))
+    words = bundle_command(
+        "training", ["train", "multi_gpu_train"], **settings(cohort, tmp_path, max_iterations=2)
+    )
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     finished = python(*launcher, *words, cwd=tmp_path)
     assert finished.returncode == 0, finished.stderr
@@ -86,7 +94,9 @@ def test_two_processes_train_one_member(cohort: Path, tmp_path: Path) -> None:
 def test_an_empty_folder_is_one_sentence(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    finished = python(*bundle_command("training", ["train"], dataset_dir=empty, output_dir=tmp_path), cwd=tmp_path)
+    finished = python(
+        *bundle_command("training", ["train"], dataset_dir=empty, output_dir=tmp_path), cwd=tmp_path
+    )
     assert finished.returncode == 1
     assert finished.stderr.strip().splitlines()[-1].startswith(f"error: {empty}: expected")
     assert "Traceback" not in finished.stderr

@@ -82,7 +82,9 @@ def test_the_exported_torchscript_gives_the_same_probabilities(weights: Path, tm
 def test_the_packed_bundle_runs_alone(cohort: Path, weights: Path, tmp_path: Path) -> None:
     copied = tmp_path / "checkout"
     for folder in ("bundle", "generator", "scripts"):
-        shutil.copytree(ROOT / folder, copied / folder, ignore=shutil.ignore_patterns("__pycache__", "*.pt", "runs"))
+        shutil.copytree(
+            ROOT / folder, copied / folder, ignore=shutil.ignore_patterns("__pycache__", "*.pt", "runs")
+        )
     (copied / "bundle" / "models").mkdir(exist_ok=True)
     shutil.copy(weights, copied / "bundle" / "models" / "model.pt")
     path = {"PYTHONPATH": f"{copied}:{copied / 'bundle'}"}
@@ -108,6 +110,10 @@ def test_the_packed_bundle_runs_alone(cohort: Path, weights: Path, tmp_path: Pat
 
 
 def test_no_file_of_the_bundle_is_over_the_zoos_limit() -> None:
-    listed = subprocess.run(["git", "ls-files", "bundle"], cwd=ROOT, capture_output=True, text=True, check=False)
-    files = [ROOT / name for name in listed.stdout.split()] or [f for f in (ROOT / "bundle").rglob("*") if f.is_file()]
+    listed = subprocess.run(
+        ["git", "ls-files", "bundle"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    files = [ROOT / name for name in listed.stdout.split()] or [
+        f for f in (ROOT / "bundle").rglob("*") if f.is_file()
+    ]
     assert all(file.stat().st_size <= 25 * 2**20 for file in files if file.is_file())

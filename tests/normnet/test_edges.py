@@ -40,7 +40,10 @@ def test_tissue_below_tau_is_no_edge() -> None:
 
 def test_the_transform_takes_edges_out_of_mask_and_image() -> None:
     thorax, lungs = lungs_with_rim_and_vessel()
-    data = {"image": MetaTensor(torch.tensor(thorax)[None]), "lungs": MetaTensor(torch.tensor(lungs)[None].byte())}
+    data = {
+        "image": MetaTensor(torch.tensor(thorax)[None]),
+        "lungs": MetaTensor(torch.tensor(lungs)[None].byte()),
+    }
     result = RemoveErroneousEdgesd(keys="image")(data)
     assert int(result["lungs"].sum()) == int(lungs.sum()) - 100
     assert float(result["image"][0, 2].max()) == 0.0

@@ -23,7 +23,9 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_command_ends_with_the_sentence_and_code_1() -> None:
-    finished = run("try:\n    raise InputError('a.nii: no.')\nexcept InputError as e:\n    raise RuntimeError() from e")
+    finished = run(
+        "try:\n    raise InputError('a.nii: no.')\nexcept InputError as e:\n    raise RuntimeError() from e"
+    )
     assert (finished.returncode, finished.stderr) == (1, "error: a.nii: no.\n")
 
 

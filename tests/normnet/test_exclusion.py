@@ -54,11 +54,17 @@ def test_a_mask_in_another_orientation_is_turned(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "affine"), [((4, 5, 7), AFFINE), ((4, 5, 6), np.diag([1.0, 1.0, 2.5, 1.0]))], ids=["shape", "spacing"]
+    ("shape", "affine"),
+    [((4, 5, 7), AFFINE), ((4, 5, 6), np.diag([1.0, 1.0, 2.5, 1.0]))],
+    ids=["shape", "spacing"],
 )
-def test_a_mask_on_another_grid_is_refused(tmp_path: Path, shape: tuple[int, ...], affine: np.ndarray) -> None:
+def test_a_mask_on_another_grid_is_refused(
+    tmp_path: Path, shape: tuple[int, ...], affine: np.ndarray
+) -> None:
     path = write_mask(tmp_path / "mask.nii.gz", np.ones(shape), affine)
-    with pytest.raises(InputError, match=r"mask\.nii\.gz: the mask has shape .* ct\.nii\.gz has shape \(4, 5, 6\)"):
+    with pytest.raises(
+        InputError, match=r"mask\.nii\.gz: the mask has shape .* ct\.nii\.gz has shape \(4, 5, 6\)"
+    ):
         read_mask(path, like=image())
 
 

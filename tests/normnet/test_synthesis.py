@@ -43,7 +43,9 @@ def test_keeps_the_affine() -> None:
 def test_lambda_is_the_share_of_the_largest_lung() -> None:
     data = chest(0)
     own = int(data["lungs"].sum())
-    many = sum(int(RandSynthesizeLesionsd(spec=SMALL_LESIONS, seed=s)(data)["lesion"].sum()) for s in range(8))
+    many = sum(
+        int(RandSynthesizeLesionsd(spec=SMALL_LESIONS, seed=s)(data)["lesion"].sum()) for s in range(8)
+    )
     few = sum(
         int(RandSynthesizeLesionsd(spec=SMALL_LESIONS, seed=s, largest_lung=5 * own)(data)["lesion"].sum())
         for s in range(8)
@@ -93,7 +95,9 @@ def test_works_in_cache_persistent_and_thread_loaders(tmp_path) -> None:
 
 def test_without_a_seed_it_follows_set_random_state() -> None:
     def draw(seed: int) -> torch.Tensor:
-        chain = Compose([RandFlipd(keys=["image", "lungs"]), RandSynthesizeLesionsd(spec=SMALL_LESIONS, seed=None)])
+        chain = Compose(
+            [RandFlipd(keys=["image", "lungs"]), RandSynthesizeLesionsd(spec=SMALL_LESIONS, seed=None)]
+        )
         return chain.set_random_state(seed=seed)(chest(0))["image"]
 
     assert torch.equal(draw(3), draw(3))

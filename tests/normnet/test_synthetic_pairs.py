@@ -39,7 +39,9 @@ def test_ranks_share_the_draws_out_in_turn() -> None:
 
 
 def test_every_round_holds_every_volume_once() -> None:
-    values = [round(float(image.mean())) for image in images(SyntheticPairs(VOLUMES, Compose([]), 12, seed=5))]
+    values = [
+        round(float(image.mean())) for image in images(SyntheticPairs(VOLUMES, Compose([]), 12, seed=5))
+    ]
     assert [sorted(values[i : i + 3]) for i in (0, 3, 6, 9)] == [[0, 1, 2]] * 4
 
 
