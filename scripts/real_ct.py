@@ -1,0 +1,235 @@
+"""Runs the ensemble on real CT, measures what it finds, and writes bundle/docs/real_ct.md.
+
+python scripts/real_ct.py CT_DIR OUTPUT_DIR [--checkpoint bundle/models/model.pt] [--members 5] --training "..."
+"""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import fire
+import nibabel as nib
+import numpy as np
+import torch
+from nodules import GROUND_GLASS_BELOW_HU, SIZES_MM3, Nodule, choose_spread, found, place, resample
+from PIL import Image
+from real_ct_page import page
+
+from normnet import bundle_root
+from normnet.checkpoints import weights_hash
+from normnet.errors import InputError, report_input_errors
+from normnet.metrics import slice_auc, voxel_scores
+from normnet.report import written_whole
+
+BUNDLE = Path(bundle_root())
+DISEASED, HEALTHY, NODULES = ("covid_p001", "cap001"), "normal001", "normal001_nodules"
+SMALLEST_SLICE = 0.01
+"""Slices with less lung than this share of the largest slice's are not scored."""
+
+RIVAL_HU = (-600.0, -170.0)
+"""The plain window of HU that a lesion's density falls in."""
+
+NODULE_COUNT, SEED = 20, 0
+LARGEST_PICTURE = 1_000_000
+"""Bytes."""
+
+
+@fire.decorators.SetParseFns(ct_dir=str, output_dir=str, checkpoint=str, training=str)
+def real_ct(
+    ct_dir: str, output_dir: str, checkpoint: str | None = None, members: int = 5, *, training: str
+) -> None:
+    """Writes the page on real CT; studies segmented before by the same weights are not segmented again.
+
+    Args:
+        ct_dir: covid_p001, cap001 and normal001 .nii.gz, slice_labels.json and lidc_nodules/.
+        output_dir: where the masks and the CT with nodules go.
+        checkpoint: weights of the ensemble; the bundle's by default.
+        members: of the ensemble.
+        training: how it was trained, for the page.
+    """
+    report_input_errors()
+    cts, out = Path(ct_dir).resolve(), Path(output_dir).resolve()
+    weights = Path(checkpoint or BUNDLE / "models" / "model.pt").resolve()
+    labels = json.loads((cts / "slice_labels.json").read_text())["cases"]
+
+    studies = {}
+    for study in (*DISEASED, HEALTHY):
+        studies[study] = segment(cts / f"{study}.nii.gz", out, weights, members)
+    table = put_nodules(cts, out)
+    studies[NODULES] = segment(out / "nodules" / f"{NODULES}.nii.gz", out, weights, members)
+
+    aucs = {
+        study: slice_aucs(cts / f"{study}.nii.gz", out / study, labels[study]["infected_z"])
+        for study in DISEASED
+    }
+    for study in studies:
+        shrink(out / study / "overlay.png", BUNDLE / "docs" / "pictures" / f"{study}.png")
+    with written_whole(BUNDLE / "docs" / "real_ct.md") as beside:
+        beside.write_text(
+            page(
+                training=training,
+                members=members,
+                weights=weights_hash(weights),
+                studies=studies,
+                aucs=aucs,
+                nodules=nodule_scores(out, table),
+                notes=(BUNDLE / "docs" / "real_ct_notes.md").read_text(encoding="utf-8"),
+            ),
+            encoding="utf-8",
+        )
+
+
+def segment(ct: Path, out: Path, weights: Path, members: int) -> dict[str, Any]:
+    """Runs the bundle's inference on one CT, and returns its report with minutes, peak memory and machine."""
+    study = ct.name.removesuffix(".nii.gz")
+    report, record = out / study / "report.json", out / f"{study}.run.json"
+    if not (report.is_file() and record.is_file() and _weights_of(report) == weights_hash(weights)):
+        options = {
+            "config_file": BUNDLE / "configs" / "inference.json",
+            "meta_file": BUNDLE / "configs" / "metadata.json",
+            "logging_file": BUNDLE / "configs" / "logging.conf",
+            "dataset_dir": ct,
+            "output_dir": out,
+            "checkpoint": weights,
+            "members": members,
+        }
+        words = [f"--{name}={value}" for name, value in options.items()]
+        started = time.monotonic()
+        process = subprocess.Popen([sys.executable, "-m", "monai.bundle", "run", *words])
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise InputError(f"{ct}: was not segmented; its own message stands above.")
+        run = {
+            "minutes": (time.monotonic() - started) / 60,
+            "peak_gib": usage.ru_maxrss / 2**20,  # Linux counts KiB.
+            "machine": _machine(),
+        }
+        record.write_text(json.dumps(run), encoding="utf-8")
+    return {**json.loads(report.read_text()), **json.loads(record.read_text())}
+
+
+def put_nodules(cts: Path, out: Path) -> list[dict[str, Any]]:
+    """Writes the healthy CT with nodules, its truth and their table, unless they are there; returns the table."""
+    folder = out / "nodules"
+    listing = folder / "nodules.json"
+    if not listing.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        source = cts / "lidc_nodules"
+        with (source / "nodules.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        volumes = np.array([float(row["volume_mm3"]) for row in rows])
+        mean_hu = np.array([float(row["mean_HU_in_mask"]) for row in rows])
+        generator = np.random.default_rng(SEED)
+        chosen = choose_spread(volumes, mean_hu, NODULE_COUNT, generator)
+        ct, affine, spacing = read(cts / f"{HEALTHY}.nii.gz")
+        lungs, _, _ = read(out / HEALTHY / "lungs.nii.gz")
+        nodules = []
+        for index in chosen:
+            hu, _, patch_spacing = read(source / "image" / rows[index]["file"])
+            mask, _, _ = read(source / "mask" / rows[index]["file"])
+            nodules.append(resample(Nodule(hu, mask > 0), patch_spacing, spacing))
+        with_nodules, truth = place(ct, lungs > 0, nodules, spacing, generator)
+        nib.save(
+            nib.Nifti1Image(np.rint(with_nodules).astype(np.int16), affine), folder / f"{NODULES}.nii.gz"
+        )
+        nib.save(nib.Nifti1Image(truth, affine), folder / f"{NODULES}_lesions.nii.gz")
+        table = [
+            {"label": label, "mm3": volumes[index], "mean_hu": mean_hu[index], "file": rows[index]["file"]}
+            for label, index in enumerate(chosen, start=1)
+            if (truth == label).any()
+        ]
+        with written_whole(listing) as beside:
+            beside.write_text(json.dumps(table, indent=1), encoding="utf-8")
+    return json.loads(listing.read_text())
+
+
+def slice_aucs(ct_path: Path, results: Path, infected: list[int]) -> dict[str, float]:
+    """Ranks the slices that hold lung by lesion share, by a plain HU window and by lung area."""
+    ct, lungs, lesion = (
+        read(path)[0] for path in (ct_path, results / "lungs.nii.gz", results / "lesion.nii.gz")
+    )
+    area = np.count_nonzero(lungs, axis=(0, 1))
+    scored = area >= SMALLEST_SLICE * area.max()
+    labels = np.isin(np.arange(area.size), infected)[scored]
+    low, high = RIVAL_HU
+    window = (ct >= low) & (ct <= high) & (lungs > 0)
+
+    def share(mask: np.ndarray) -> np.ndarray:
+        return np.count_nonzero(mask, axis=(0, 1))[scored] / area[scored]
+
+    return {
+        "slices": int(scored.sum()),
+        "labelled": int(labels.sum()),
+        "lesion share": slice_auc(share(lesion), labels),
+        "HU window": slice_auc(share(window), labels),
+        "lung area": slice_auc(area[scored], labels),
+    }
+
+
+def nodule_scores(out: Path, table: list[dict[str, Any]]) -> dict[str, Any]:
+    """Scores the mask of the CT with nodules; `by chance` is the mask of the same CT without them."""
+    truth, _, spacing = read(out / "nodules" / f"{NODULES}_lesions.nii.gz")
+    truth = truth.astype(np.uint8)
+    lesion, before, lungs = (
+        read(out / name)[0] > 0
+        for name in (f"{NODULES}/lesion.nii.gz", f"{HEALTHY}/lesion.nii.gz", f"{NODULES}/lungs.nii.gz")
+    )
+    labels = [row["label"] for row in table]
+    hits, chance = found(lesion, truth, labels), found(before, truth, labels)
+    groups = {_size(low, high): [low <= row["mm3"] < high for row in table] for low, high in SIZES_MM3}
+    glass = [row["mean_hu"] < GROUND_GLASS_BELOW_HU for row in table]
+    groups[f"ground glass (mean below {GROUND_GLASS_BELOW_HU:.0f} HU)"] = glass
+    groups["solid"] = [not is_glass for is_glass in glass]
+    groups["all"] = [True] * len(table)
+    voxel_ml = float(np.prod(spacing)) / 1000
+    nodule = truth > 0
+    return {
+        "groups": {
+            name: [sum(inside), *(int(np.sum(np.logical_and(inside, seen))) for seen in (hits, chance))]
+            for name, inside in groups.items()
+        },
+        "dice": voxel_scores(lesion, nodule)["DSC"],
+        "outside_ml": np.count_nonzero(lesion & ~nodule) * voxel_ml,
+        "before_ml": np.count_nonzero(before) * voxel_ml,
+        "nodules_ml": np.count_nonzero(nodule) * voxel_ml,
+        "in_lungs_percent": 100 * np.count_nonzero(nodule & lungs) / max(np.count_nonzero(nodule), 1),
+    }
+
+
+def read(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[float, ...]]:
+    """Reads a NIfTI turned to RAS: voxels, affine, spacing in mm."""
+    image = nib.as_closest_canonical(nib.load(path))
+    return np.asarray(image.dataobj), image.affine, tuple(float(mm) for mm in image.header.get_zooms()[:3])
+
+
+def shrink(picture: Path, target: Path) -> None:
+    """Copies a PNG, scaled down until it is small enough for a repository."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.open(picture).convert("RGB")
+    image.save(target, optimize=True)
+    while target.stat().st_size > LARGEST_PICTURE:
+        image = image.resize((image.width * 9 // 10, image.height * 9 // 10), Image.Resampling.LANCZOS)
+        image.save(target, optimize=True)
+
+
+def _size(low: float, high: float) -> str:
+    return f"{low:.0f} to {high:.0f} mm3" if np.isfinite(high) else f"{low:.0f} mm3 and more"
+
+
+def _weights_of(report: Path) -> str:
+    return str(json.loads(report.read_text())["weights"])
+
+
+def _machine() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"CPU, {os.cpu_count()} cores, {torch.get_num_threads()} torch threads"
+
+
+if __name__ == "__main__":
+    fire.Fire(real_ct)

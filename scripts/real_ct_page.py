@@ -1,0 +1,174 @@
+"""The text of bundle/docs/real_ct.md: a template filled with what scripts/real_ct.py measured."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = ["page"]
+
+SHOWS = {
+    "covid_p001": "COVID-19, multifocal ground glass",
+    "cap001": "community-acquired pneumonia",
+    "normal001": "healthy, left out of training",
+    "normal001_nodules": "the healthy scan with real nodules put in",
+}
+
+COVID_CT_MD = (
+    "CT: COVID-CT-MD, Afshar et al., Sci Data 2021, "
+    "[doi 10.1038/s41597-021-00900-3](https://doi.org/10.1038/s41597-021-00900-3), CC BY 4.0; overlays added"
+)
+LIDC = "nodules: LIDC-IDRI, CC BY 3.0"
+
+TEMPLATE = """\
+# On real CT
+
+Measured, however it turned out. **One scan of each kind stands behind every figure**: a check on the whole chain,
+not a claim about patients. Research use, not a medical device.
+
+This page is made by
+
+    python scripts/real_ct.py CT_DIR OUTPUT_DIR --checkpoint model.pt --members {members} --training "..."
+
+CT_DIR holds the scans, which are not part of this repository; HU are clipped to [-1024, 600] in steps of 4.
+
+## Training
+
+{training}
+
+Weights `{weights}`, {members} members.
+
+## Lesion load
+
+{load}
+
+On the healthy scan all of the lesion volume is false. Its lungs were not trained on; training only watched its
+validation figures there.
+
+## Slices
+
+AUC of a score of each slice against the slices that an expert marked as infected, within one scan. Only slices with at
+least 1 % of the largest slice's lung area are scored. The lesion's share of the slice's lung is what this project
+finds; beside it two rivals without any training: the share of the lung's voxels between -600 and -170 HU, and
+the lung's area alone. The labels are weak: not every slice with a visible lesion is marked.
+
+{slices}
+
+## Nodules put into healthy lung
+
+{count} real nodules, drawn by seed in turn from every class of size and density, put into the healthy scan at seeded
+random places: whole inside the lung mask, at least 20 mm apart. Inside its mask the nodule's own HU, resampled to
+the scan's voxels, replace the CT; no soft edge, no maximum with the CT. A nodule is found when at least 10 % of its
+voxels are in the lesion mask. "By chance" counts the same places in the mask of the scan without nodules. Size and mean
+HU are the nodule's in its own CT. Smooth cut edges and places away from vessels and pleura differ from nodules
+that grew there.
+
+{nodules}
+
+Dice of the lesion mask with the nodules, over all voxels: {dice:.1f} %. Nodules: {nodules_ml:.1f} mL, of which
+{in_lungs_percent:.1f} % are in the lung mask of the scan with nodules. Lesion volume outside them: {outside_ml:.1f} mL
+(in the same scan without nodules: {before_ml:.1f} mL).
+
+## Minutes and memory
+
+Wall clock of one command per study, start and saving included, with whatever else the machine was doing; the largest
+resident memory of that process.
+
+{cost}
+
+## Pictures
+
+{pictures}
+
+## What went wrong
+
+{notes}
+"""
+
+
+def page(
+    *,
+    training: str,
+    members: int,
+    weights: str,
+    studies: Mapping[str, Mapping[str, Any]],
+    aucs: Mapping[str, Mapping[str, float]],
+    nodules: Mapping[str, Any],
+    notes: str,
+) -> str:
+    """Fills the template.
+
+    Args:
+        training: how the ensemble was trained.
+        members: of the ensemble.
+        weights: their hash.
+        studies: by name, the report with `minutes`, `peak_gib` and `machine`.
+        aucs: by study, the count of slices and the AUC of each score, in [0, 1].
+        nodules: `groups` (nodules, found, found by chance, by name) and the figures of the template.
+        notes: what went wrong, by hand.
+    """
+    return TEMPLATE.format(
+        training=training,
+        members=members,
+        weights=weights,
+        load=_table(
+            ("scan", "shows", "lung, mL", "lesion, mL", "lesion, % of lung", "lesions", "largest, mL"),
+            [
+                (
+                    study,
+                    SHOWS[study],
+                    f"{report['lung_ml']:.0f}",
+                    f"{report['lesion_ml']:.1f}",
+                    f"{report['lesion_percent_of_lung']:.2f}",
+                    report["lesions"],
+                    f"{report['largest_lesion_ml']:.1f}",
+                )
+                for study, report in studies.items()
+            ],
+        ),
+        slices=_table(
+            (
+                "scan",
+                "slices scored",
+                "of them marked",
+                "AUC, lesion share",
+                "AUC, HU window",
+                "AUC, lung area",
+            ),
+            [
+                (
+                    study,
+                    scores["slices"],
+                    scores["labelled"],
+                    *(f"{scores[key]:.3f}" for key in ("lesion share", "HU window", "lung area")),
+                )
+                for study, scores in aucs.items()
+            ],
+        ),
+        count=nodules["groups"]["all"][0],
+        nodules=_table(
+            ("nodules", "put in", "found", "by chance"),
+            [(name, *counts) for name, counts in nodules["groups"].items()],
+        ),
+        cost=_table(
+            ("scan", "minutes", "memory, GiB", "machine"),
+            [
+                (study, f"{run['minutes']:.1f}", f"{run['peak_gib']:.1f}", run["machine"])
+                for study, run in studies.items()
+            ],
+        ),
+        pictures="\n\n".join(
+            f"![{study}: lesions found](pictures/{study}.png)\n\n"
+            f"*{study}: {SHOWS[study]} (one scan). {_source(study)}.*"
+            for study in studies
+        ),
+        notes=notes.strip(),
+        **{key: value for key, value in nodules.items() if key != "groups"},
+    )
+
+
+def _source(study: str) -> str:
+    return f"{COVID_CT_MD}; {LIDC}" if study == "normal001_nodules" else COVID_CT_MD
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
