@@ -109,7 +109,10 @@ def _in_ras(study: Mapping[str, Any], keys: list[str]) -> dict[str, np.ndarray]:
     """Turns volumes on the CT's grid to RAS: (X, Y, Z) arrays."""
     affine = study["ct"].affine
     turn = Orientation(axcodes="RAS", labels=None)
-    return {key: turn(MetaTensor(study[key].cpu(), affine=affine))[0].numpy() for key in keys}
+    return {
+        key: turn(MetaTensor(torch.as_tensor(study[key].cpu().numpy()), affine=affine))[0].numpy()
+        for key in keys
+    }
 
 
 def _save_nifti(volume: np.ndarray, ras_affine: torch.Tensor, ct: MetaTensor, path: Path) -> None:
