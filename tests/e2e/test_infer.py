@@ -87,7 +87,7 @@ def test_a_bad_study_does_not_stop_the_others(cohort: Path, weights: Path, tmp_p
     ("setting", "sentence"),
     [
         ({"checkpoint": "nothing.pt"}, "nothing.pt: there are no weights here"),
-        ({"members": 5}, "model.pt: expected the 110 tensors of Ensemble"),
+        ({"members": 5}, "model.pt: expected the 220 tensors of Ensemble"),
         ({"output_dir": "/proc/nowhere"}, "/proc/nowhere/covid_0: results cannot be written here"),
     ],
     ids=["missing weights", "other weights", "unwritable output"],
