@@ -58,7 +58,7 @@ the lung's area alone. The labels are weak: not every slice with a visible lesio
 random places: whole inside the lung mask, at least 20 mm apart. Inside its mask the nodule's own HU, resampled to
 the scan's voxels, replace the CT; no soft edge, no maximum with the CT. A nodule is found when at least 10 % of its
 voxels are in the lesion mask. "By chance" counts the same places in the mask of the scan without nodules. Size and mean
-HU are the nodule's in its own CT. Smooth cut edges and places away from vessels and pleura differ from nodules
+HU are the nodule's in its own CT. Sharp cut edges and places away from vessels and pleura differ from nodules
 that grew there.
 
 {nodules}

@@ -25,6 +25,7 @@ def write_checkpoint(content: Any, path: str | Path) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             torch.save(content, file)
+        beside.chmod(0o644)  # mkstemp keeps its files to their owner
         beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)
