@@ -87,7 +87,11 @@ def demo(
     print("\nLesion load")
     for report in sorted(results.glob("*/report.json")):
         load = json.loads(report.read_text())
-        print(f"  {report.parent.name}: {load}")
+        sides = ", ".join(f"{side} {load[side]['lesion_ml']:.0f} mL" for side in ("left", "right"))
+        print(
+            f"  {report.parent.name}: {load['lesion_ml']:.0f} mL ({sides}), "
+            f"{load['lesion_percent_of_lung']:.1f} % of the lung, {load['lesions']} lesions"
+        )
     print(f"\nPictures: {results}/<study>/overlay.png")
     print(f"The demo took {(time.monotonic() - started) / 60:.1f} minutes.")
 
