@@ -1,8 +1,9 @@
 """Weights and training checkpoints on disk, never half-written."""
 
+import contextlib
 import hashlib
+import io
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,24 @@ HASH_LENGTH = 12
 
 
 def write_checkpoint(content: Any, path: str | Path) -> None:
-    """Saves beside the path, then renames: the path holds the old content or the new one, never half of it."""
+    """Saves beside the path, then renames: the path holds the old content or the new one, never half of it.
+
+    Raises:
+        InputError: the disk is full, or the folder cannot be written.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    beside = Path(name)
+    saved = io.BytesIO()
+    torch.save(content, saved)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(content, file)
-        beside.chmod(0o644)  # mkstemp keeps its files to their owner
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(saved.getbuffer())
         beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    except OSError as error:
+        raise InputError(f"{path}: weights cannot be written here ({error.strerror}).") from error
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink()
 
 
 def read_checkpoint(path: str | Path) -> Any:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -101,3 +103,17 @@ def test_a_bad_setting_is_one_sentence(
     assert finished.returncode == 1
     assert sentence in finished.stdout + finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(cohort: Path, weights: Path, tmp_path: Path) -> None:
+    image = cohort / "diseased" / "covid_0.nii.gz"
+    settings = {**SEGMENTING, "dataset_dir": image, "output_dir": tmp_path / "out", "checkpoint": weights}
+    command = [sys.executable, *bundle_command("run", ["inference"], **settings)]
+    # No file may grow past 2 kB: a write fails half-way, as on a full disk.
+    limited = ["bash", "-c", 'ulimit -f 2; exec "$@"', "bash", *command]
+    finished = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert finished.returncode == 1
+    assert (
+        f"{tmp_path / 'out' / 'covid_0'}: results cannot be written here (File too large)" in finished.stdout
+    )
+    assert not list((tmp_path / "out").iterdir())

@@ -50,3 +50,8 @@ def test_the_hash_follows_the_weights(tmp_path: Path) -> None:
     write_checkpoint({"a": 2}, tmp_path / "b.pt")
     assert weights_hash(tmp_path / "a.pt") != weights_hash(tmp_path / "b.pt")
     assert len(weights_hash(tmp_path / "a.pt")) == 12
+
+
+def test_a_folder_that_cannot_be_written_is_named() -> None:
+    with pytest.raises(InputError, match=r"/proc/nowhere/w\.pt: weights cannot be written here \("):
+        write_checkpoint({"a": 1}, "/proc/nowhere/w.pt")
