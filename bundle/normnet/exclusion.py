@@ -41,7 +41,7 @@ class LoadExclusiond(MapTransform):
             image = data[key]
             mask = torch.zeros(image.shape, dtype=torch.uint8)
             if self.exclude_key in data:
-                mask |= (read_mask(data[self.exclude_key], like=image) > 0).to(torch.uint8)
+                mask |= (read_mask(data[self.exclude_key], like=image).as_tensor() > 0).to(torch.uint8)
             slices = list(data.pop(self.slices_key, []))
             outside = [index for index in slices if not 0 <= index < image.shape[-1]]
             if outside:

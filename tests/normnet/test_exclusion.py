@@ -72,5 +72,5 @@ def test_a_missing_or_broken_mask_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         read_mask(tmp_path / "none.nii.gz", like=image())
     (tmp_path / "broken.nii.gz").write_bytes(b"not a mask")
-    with pytest.raises(InputError, match=r"broken\.nii\.gz: expected a mask"):
+    with pytest.raises(InputError, match=r"broken\.nii\.gz: expected a whole volume"):
         read_mask(tmp_path / "broken.nii.gz", like=image())
