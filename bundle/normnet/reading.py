@@ -107,8 +107,6 @@ def _readers(path: Path) -> Iterator[None]:
     # ITK loads its parts at first use and crashes the interpreter there where warnings are errors.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        loud = itk.ProcessObject.GetGlobalWarningDisplay()
-        itk.ProcessObject.SetGlobalWarningDisplay(False)
         try:
             yield
         except (InputError, MemoryError):
@@ -118,8 +116,17 @@ def _readers(path: Path) -> Iterator[None]:
                 f"{path}: expected a whole volume, but it cannot be read: the file is truncated, corrupt, "
                 "lacks a part or is not what its name says."
             ) from error
-        finally:
-            itk.ProcessObject.SetGlobalWarningDisplay(loud)
+
+
+@contextmanager
+def _quiet_itk() -> Iterator[None]:
+    """Keeps ITK from printing; only for what ITK reads, since the first use of ITK loads it."""
+    loud = itk.ProcessObject.GetGlobalWarningDisplay()
+    itk.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        yield
+    finally:
+        itk.ProcessObject.SetGlobalWarningDisplay(loud)
 
 
 def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -137,7 +144,7 @@ def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
     reader, header = ITKReader(), sitk.ImageFileReader()
-    with _readers(path):
+    with _readers(path), _quiet_itk():
         header.SetFileName(str(path))
         header.ReadImageInformation()
         parts = header.GetNumberOfComponents()
@@ -152,7 +159,7 @@ def _read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_dicom(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    with _readers(path):
+    with _readers(path), _quiet_itk():
         series = ct_series(path)
         files = [str(file) for file in series.files]
         # ITKReader, given the folder, drops slices that it cannot decode, splits a series by slice thickness,
