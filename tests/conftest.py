@@ -1,5 +1,7 @@
 """Fixtures that every test may use."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,3 +15,20 @@ def real_ct() -> Path:
     if not REAL_CT.is_dir():
         pytest.skip(f"real CT is not here: {REAL_CT.name} is expected beside the checkout, in shared/ct")
     return REAL_CT
+
+
+EXIT_STATUS = pytest.StashKey[int]()
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Keeps the status for the end of the process."""
+    session.config.stash[EXIT_STATUS] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Ends the process with the tests' own status: ITK 5.4 crashes while the interpreter takes it down."""
+    if "itk" in sys.modules and EXIT_STATUS in config.stash:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(config.stash[EXIT_STATUS])
