@@ -53,4 +53,4 @@ bench: env ## measure the generator's speed against the literal reading of the p
 
 clean: ## remove caches, build leftovers and the demo's output; the environment stays
 	rm -rf .mypy_cache .pytest_cache .ruff_cache build dist demo *.egg-info
-	find generator bundle monailabel_app scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
