@@ -16,6 +16,7 @@ from normnet.errors import InputError, report_input_errors
 CONFIGS = Path(bundle_root()) / "configs"
 
 
+@fire.decorators.SetParseFns(dataset_dir=str, ckpt_dir=str, output_dir=str, configs=str)
 def train_ensemble(
     dataset_dir: str,
     members: int = MEMBERS,
@@ -34,7 +35,8 @@ def train_ensemble(
         members: how many.
         ckpt_dir: where the weights go; the bundle's models folder by default.
         output_dir: where checkpoints, curves and the cache go; the bundle's runs folder by default.
-        configs: names of the configs, with commas: train, or train,paper for the paper's frame.
+        configs: names of the configs, with commas: train, or train,scanners for variation of scanners, or
+            train,paper for the paper's frame.
         architecture: of each member.
         overrides: anything in the configs, by name, such as --max_iterations 1000.
     """

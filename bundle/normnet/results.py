@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,57 @@ from normnet.lung_sides import split_sides
 from normnet.pictures import overlay_picture
 from normnet.report import lesion_report, write_report
 
-__all__ = ["SaveStudy"]
+__all__ = ["SaveStudy", "StudyResult", "study_result"]
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What was found in one study, turned to RAS; arrays (X, Y, Z) of the CT's voxels.
+
+    Attributes:
+        ct: HU.
+        masks: `lungs`, `lesion` and `healthy`, bool; the latter two are cut to the lungs.
+        disagreement: float32, bits; 0 outside the lungs.
+        report: the lesion load (`normnet.report.lesion_report`).
+        spacing: mm.
+        affine: of the RAS grid, (4, 4).
+    """
+
+    ct: np.ndarray
+    masks: dict[str, np.ndarray]
+    disagreement: np.ndarray
+    report: dict[str, Any]
+    spacing: tuple[float, ...]
+    affine: torch.Tensor
+
+    def on_ct_grid(self, volume: np.ndarray, ct: MetaTensor) -> np.ndarray:
+        """Turns a RAS volume to the axes of the CT as it was read."""
+        axes = "".join(nib.orientations.aff2axcodes(ct.affine.cpu().numpy()))
+        tensor = MetaTensor(torch.as_tensor(volume)[None], affine=self.affine)
+        return Orientation(axcodes=axes, labels=None)(tensor)[0].numpy().astype(volume.dtype)
+
+
+def study_result(study: Mapping[str, Any]) -> StudyResult:
+    """Gathers what the pipeline of inference.json leaves of a study.
+
+    Args:
+        study: `ct` (1, X, Y, Z) HU, as read; `lung_mask` on its RAS grid; `lesion`, `healthy` and `disagreement`
+            on its own grid.
+    """
+    volumes = _in_ras(study, ["ct", "healthy", "lesion", "disagreement"])
+    lungs = study["lung_mask"][0].cpu().numpy() > 0
+    lesion, healthy = (volumes[key] > 0 for key in ("lesion", "healthy"))
+    masks = {"lungs": lungs, "lesion": lesion & lungs, "healthy": healthy & lungs}
+    spacing = tuple(float(step) for step in study["lung_mask"].pixdim)
+    left, right = split_sides(lungs, spacing)
+    return StudyResult(
+        ct=volumes["ct"],
+        masks=masks,
+        disagreement=np.where(lungs, volumes["disagreement"], 0).astype(np.float32),
+        report=lesion_report(masks["lesion"], lungs, left, right, spacing),
+        spacing=spacing,
+        affine=study["lung_mask"].affine,
+    )
 
 
 class SaveStudy:
@@ -76,31 +127,23 @@ class SaveStudy:
 
     def _write(self, study: Mapping[str, Any], folder: Path) -> None:
         ct: MetaTensor = study["ct"]
-        volumes = _in_ras(study, ["ct", "healthy", "lesion", "disagreement"])
-        lungs = study["lung_mask"][0].cpu().numpy() > 0
-        lesion, healthy = (volumes[key] > 0 for key in ("lesion", "healthy"))
-        masks = {"lungs": lungs, "lesion": lesion & lungs, "healthy": healthy & lungs}
-        ras_affine = study["lung_mask"].affine
-        spacing = tuple(float(step) for step in study["lung_mask"].pixdim)
-        disagreement = np.where(lungs, volumes["disagreement"], 0).astype(np.float32)
-        for name, mask in masks.items():
-            _save_nifti(mask.astype(np.uint8), ras_affine, ct, folder / f"{name}.nii.gz")
-        _save_nifti(disagreement, ras_affine, ct, folder / "disagreement.nii.gz")
+        result = study_result(study)
+        for name, mask in result.masks.items():
+            _save_nifti(result.on_ct_grid(mask.astype(np.uint8), ct), ct, folder / f"{name}.nii.gz")
+        _save_nifti(result.on_ct_grid(result.disagreement, ct), ct, folder / "disagreement.nii.gz")
         if self.probability:
             mean = _in_ras(study, ["probability"])["probability"].astype(np.float32)
-            _save_nifti(mean, ras_affine, ct, folder / "probability.nii.gz")
-        left, right = split_sides(lungs, spacing)
-        report = lesion_report(masks["lesion"], lungs, left, right, spacing)
+            _save_nifti(result.on_ct_grid(mean, ct), ct, folder / "probability.nii.gz")
         versions = {"normnet": __version__, "torch": str(torch.__version__)}
-        write_report(folder / "report.json", report, versions, weights_hash(self.checkpoint))
+        write_report(folder / "report.json", result.report, versions, weights_hash(self.checkpoint))
         overlay_picture(
             folder / "overlay.png",
-            volumes["ct"],
-            masks["lesion"],
-            masks["healthy"] & ~masks["lesion"],
-            lungs,
-            disagreement,
-            spacing,
+            result.ct,
+            result.masks["lesion"],
+            result.masks["healthy"] & ~result.masks["lesion"],
+            result.masks["lungs"],
+            result.disagreement,
+            result.spacing,
             title=str(study["study"]),
         )
 
@@ -115,11 +158,8 @@ def _in_ras(study: Mapping[str, Any], keys: list[str]) -> dict[str, np.ndarray]:
     }
 
 
-def _save_nifti(volume: np.ndarray, ras_affine: torch.Tensor, ct: MetaTensor, path: Path) -> None:
-    """Saves a RAS volume on the CT's own grid."""
-    axes = "".join(nib.orientations.aff2axcodes(ct.affine.cpu().numpy()))
-    tensor = MetaTensor(torch.as_tensor(volume)[None], affine=ras_affine)
-    on_ct = Orientation(axcodes=axes, labels=None)(tensor)[0].numpy()
-    image = nib.Nifti1Image(on_ct.astype(volume.dtype), ct.affine.cpu().numpy())
+def _save_nifti(volume: np.ndarray, ct: MetaTensor, path: Path) -> None:
+    """Saves a volume that lies on the CT's own grid."""
+    image = nib.Nifti1Image(volume, ct.affine.cpu().numpy())
     image.header.set_xyzt_units("mm")
     nib.save(image, os.fspath(path))
