@@ -1,11 +1,12 @@
 # Every command of the project; `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint bench clean
+.PHONY: help env demo serve test lint bench clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.normnet
+PORT ?= 8000
 .PRECIOUS: $(READY) # an interrupted install goes on where the marker is
 
 # The first interpreter here that is a 3.11 or a 3.12.
@@ -39,6 +40,11 @@ $(READY): pyproject.toml constraints.txt
 
 demo: env ## train and evaluate on generated chests: at most 10 minutes on 2 CPU cores
 	$(BIN)/python scripts/demo.py
+
+serve: env ## serve STUDIES (a folder or a DICOMweb address) to OHIF, 3D Slicer and other clients, on this machine alone
+	@test -n "$(STUDIES)" || { echo "make serve STUDIES=<folder of NIfTI or DICOM, or a DICOMweb address>" >&2; exit 1; }
+	$(BIN)/python -m monailabel.main start_server --app monailabel_app --studies "$(STUDIES)" \
+		--host 127.0.0.1 --port $(PORT)
 
 test: env ## run the tests
 	$(BIN)/python -m pytest

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-__all__ = ["lesion_report", "write_report", "written_whole"]
+__all__ = ["MM3_PER_ML", "lesion_report", "write_report", "written_whole"]
 
 MM3_PER_ML = 1000.0
 DECIMALS = 3

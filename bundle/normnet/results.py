@@ -22,7 +22,7 @@ from normnet.lung_sides import split_sides
 from normnet.pictures import overlay_picture
 from normnet.report import lesion_report, write_report
 
-__all__ = ["SaveStudy", "StudyResult", "study_result"]
+__all__ = ["SaveStudy", "StudyResult", "study_result", "to_grid_of"]
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,14 @@ class StudyResult:
 
     def on_ct_grid(self, volume: np.ndarray, ct: MetaTensor) -> np.ndarray:
         """Turns a RAS volume to the axes of the CT as it was read."""
-        axes = "".join(nib.orientations.aff2axcodes(ct.affine.cpu().numpy()))
-        tensor = MetaTensor(torch.as_tensor(volume)[None], affine=self.affine)
-        return Orientation(axcodes=axes, labels=None)(tensor)[0].numpy().astype(volume.dtype)
+        return to_grid_of(volume, self.affine, ct)
+
+
+def to_grid_of(volume: np.ndarray, affine: torch.Tensor, ct: MetaTensor) -> np.ndarray:
+    """Turns a volume, (X, Y, Z), of a CT in RAS, whose affine this is, to the axes of the CT as it was read."""
+    axes = "".join(nib.orientations.aff2axcodes(ct.affine.cpu().numpy()))
+    tensor = MetaTensor(torch.as_tensor(volume)[None], affine=affine)
+    return Orientation(axcodes=axes, labels=None)(tensor)[0].numpy().astype(volume.dtype)
 
 
 def study_result(study: Mapping[str, Any]) -> StudyResult:

@@ -1,0 +1,167 @@
+"""MONAI Label's endpoints, off the event loop, closed to paths, and with one sentence for each error.
+
+Faults of MONAI Label 0.8.5 that are worked around here, and nowhere else:
+
+- Its endpoints are coroutines that block: while one client's inference runs, no other client gets an answer.
+- `image`, `id` and `tag` become parts of paths unchecked, and `/infer` opens any file of the server that it is given.
+- Unknown models and images, and input that cannot be used, are a bare 500.
+- Temporary files of a request that fails stay.
+- `PUT /model` writes over the weights that serve, `DELETE /model` takes them away.
+
+Each endpoint is registered once more, in front of MONAI Label's own, with the same signature: authentication and
+roles stay as they are.
+"""
+
+import asyncio
+import inspect
+import json
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import requests
+from fastapi import APIRouter, HTTPException
+from fastapi.routing import APIRoute
+from monailabel.config import settings
+from monailabel.endpoints import (
+    activelearning,
+    batch_infer,
+    datastore,
+    infer,
+    info,
+    model,
+    scoring,
+    session,
+    train,
+)
+from monailabel.interfaces.exception import (
+    ImageNotFoundException,
+    LabelNotFoundException,
+    MONAILabelException,
+)
+from monailabel.interfaces.utils.app import app_instance
+
+from normnet.errors import input_error_in
+
+__all__ = ["SAFE_NAME", "harden_endpoints"]
+
+logger = logging.getLogger(__name__)
+
+SAFE_NAME = re.compile(r"(?!\.)[^/\\\x00-\x1f\x7f]{1,200}")
+"""What may name an image, a label, a tag or a model: no path, nothing hidden, nothing unprintable."""
+
+NAMES = ("image", "id", "label", "tag", "model", "session_id", "strategy", "method")
+"""Arguments of the endpoints that are names."""
+
+FROM_THE_ADDRESS = ("image", "model", "session")
+"""Keys that a request's params may not set: they would put a path in the place of a checked name."""
+
+CLOSED = {("PUT", "/model/{model}"), ("DELETE", "/model/{model}"), ("POST", "/infer/wsi/{model}")}
+"""Endpoints that would change the weights in place or open files outside the studies."""
+
+MODULES = (info, infer, batch_infer, train, activelearning, scoring, datastore, session, model)
+
+
+def harden_endpoints() -> None:
+    """Puts the safe endpoints in front of MONAI Label's own; does nothing in a process that serves nothing."""
+    server = sys.modules.get("monailabel.app")
+    if server is None or getattr(server.app.state, "hardened", False):
+        return
+    server.app.state.hardened = True
+    router = APIRouter()
+    for module in MODULES:
+        for route in _routes(module.router.routes):
+            closed = any((method, route.path) in CLOSED for method in route.methods)
+            router.add_api_route(
+                settings.MONAI_LABEL_API_STR + route.path,
+                _closed if closed else in_a_thread(route.endpoint),
+                methods=sorted(route.methods),
+                summary=route.summary,
+                tags=route.tags,
+                responses=route.responses,
+                include_in_schema=route.include_in_schema and not closed,
+            )
+    server.app.router.routes[:0] = router.routes
+
+
+def in_a_thread(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """Makes an endpoint that FastAPI runs in a thread, with checked names and errors in words."""
+
+    def run(**arguments: Any) -> Any:
+        try:
+            _check(arguments)
+            result = endpoint(**arguments)
+            return asyncio.run(result) if inspect.iscoroutine(result) else result
+        except Exception as error:
+            # FastAPI drops the tasks of an endpoint that fails: they take away its temporary files.
+            if "background_tasks" in arguments:
+                asyncio.run(arguments["background_tasks"]())
+            raise error if isinstance(error, HTTPException) else _in_words(error) from error
+
+    run.__name__, run.__doc__ = endpoint.__name__, endpoint.__doc__
+    # Not functools.wraps: FastAPI would find the coroutine inside and wait for it on the event loop.
+    run.__signature__ = inspect.signature(endpoint)  # type: ignore[attr-defined]
+    return run
+
+
+def _closed() -> None:
+    raise HTTPException(
+        status_code=403,
+        detail="Weights change by training alone; its option 'restore' brings older ones back.",
+    )
+
+
+def _routes(routes: Iterable[Any]) -> Iterable[APIRoute]:
+    return (route for route in routes if isinstance(route, APIRoute))
+
+
+def _check(arguments: dict[str, Any]) -> None:
+    """Refuses names that are paths, and images that are not among the studies."""
+    for name in NAMES:
+        value = arguments.get(name)
+        if isinstance(value, str) and value and not SAFE_NAME.fullmatch(value):
+            raise HTTPException(
+                status_code=422, detail=f"{name}: expected a name, not a path, got {value!r}."
+            )
+    if isinstance(arguments.get("params"), str):
+        arguments["params"] = json.dumps(_checked_params(json.loads(arguments["params"] or "{}")))
+    elif isinstance(arguments.get("params"), dict):
+        arguments["params"] = _checked_params(arguments["params"])
+    if "output" in arguments and "session_id" in arguments and arguments.get("image"):
+        _check_known(arguments["image"])
+
+
+def _checked_params(params: Any) -> dict[str, Any]:
+    if not isinstance(params, dict):
+        raise HTTPException(status_code=422, detail="params: expected a JSON object.")
+    for image in params["images"] if isinstance(params.get("images"), list) else []:
+        _check_known(image)
+    return {key: value for key, value in params.items() if key not in FROM_THE_ADDRESS}
+
+
+def _check_known(image: Any) -> None:
+    if image not in app_instance().datastore().list_images():
+        raise HTTPException(status_code=404, detail=f"There is no image {image!r} among the studies.")
+
+
+def _in_words(error: Exception) -> HTTPException:
+    """Turns an error into an answer; what is not the client's doing keeps its traceback in the log."""
+    sentence = input_error_in(error)
+    if sentence is not None:
+        return HTTPException(status_code=422, detail=str(sentence))
+    if isinstance(error, json.JSONDecodeError):
+        return HTTPException(status_code=422, detail=f"params: expected JSON, {error}.")
+    if isinstance(error, ImageNotFoundException | LabelNotFoundException | MONAILabelException):
+        return HTTPException(status_code=404, detail=str(getattr(error, "msg", error)))
+    logger.exception("An endpoint failed")
+    if isinstance(error, requests.RequestException):
+        return HTTPException(
+            status_code=502, detail=f"The DICOMweb server does not answer as it should: {error}"
+        )
+    if isinstance(error, OSError):
+        return HTTPException(
+            status_code=507, detail=f"The server cannot read or write: {error.strerror or error}."
+        )
+    return HTTPException(status_code=500, detail=f"{type(error).__name__}: {error}")

@@ -1,0 +1,102 @@
+"""The MONAI Label app: serves the bundle to OHIF, 3D Slicer and any other client.
+
+python -m monailabel.main start_server --app monailabel_app --studies STUDIES --host 127.0.0.1
+"""
+
+from pathlib import Path
+
+from lib.batch import BatchInfer
+from lib.dicom_folder import DICOMFolderStudies, holds_dicom
+from lib.dicomweb import DICOMWebStudies, dicomweb_client
+from lib.endpoints import harden_endpoints
+from lib.finetuning import FineTune
+from lib.infers import LungsInfer, NormNetInfer
+from lib.pipeline import Pipeline
+from lib.scoring import Disagreement
+from lib.strategies import MostDisagreed
+from lib.studies import LocalStudies
+from lib.upstream import answer_dicom_seg
+from lib.versions import Versions
+from monailabel.config import settings
+from monailabel.interfaces.app import MONAILabelApp
+from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.tasks.infer_v2 import InferTask
+from monailabel.interfaces.tasks.scoring import ScoringMethod
+from monailabel.interfaces.tasks.strategy import Strategy
+from monailabel.interfaces.tasks.train import TrainTask
+from monailabel.tasks.activelearning.random import Random
+
+from normnet import __version__, bundle_root
+from normnet.errors import InputError
+
+
+class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no types.
+    """Serves lesions and lungs, says which scan to correct next, and learns from the corrections.
+
+    Args:
+        app_dir: this folder.
+        studies: a folder of NIfTI or DICOM, or a DICOMweb address.
+        conf: from `--conf NAME VALUE`: `bundle` (the bundle's folder), `overlay` (a JSON file laid over the bundle's
+            configs), `model_dir` (where fine-tuned weights go; APP/model), `healthy` (a folder of healthy CTs that
+            fine-tuning mixes in).
+
+    Raises:
+        InputError: there are no weights to start with.
+    """
+
+    def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        bundle = Path(conf.get("bundle") or bundle_root())
+        overlay = Path(conf["overlay"]) if conf.get("overlay") else None
+        self.model_dir = Path(conf.get("model_dir") or Path(app_dir) / "model")
+        self.healthy = Path(conf["healthy"]) if conf.get("healthy") else None
+        shipped = bundle / "models" / "model.pt"
+        if not shipped.is_file():
+            raise InputError(
+                f"{shipped}: there are no weights here; 'python scripts/train_ensemble.py HEALTHY_DIR' makes them."
+            )
+        self.bundle, self.overlay = bundle, overlay
+        self.versions = Versions(self.model_dir / "versions", shipped)
+        self.pipeline = Pipeline(bundle / "configs" / "inference.json", overlay)
+        super().__init__(
+            app_dir,
+            studies,
+            conf,
+            name="NormNet",
+            description="Label-free segmentation of COVID-19-like lesions in chest CT. Research use only.",
+            version=__version__,
+        )
+        answer_dicom_seg()
+        harden_endpoints()
+
+    def init_datastore(self) -> Datastore:
+        """Opens the studies: a DICOMweb server, or a folder of DICOM or of NIfTI."""
+        auto_reload = settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD
+        if self.studies.startswith(("http://", "https://")):
+            cache = settings.MONAI_LABEL_DICOMWEB_CACHE_PATH
+            return DICOMWebStudies(dicomweb_client(self.studies), cache, auto_reload)
+        if holds_dicom(self.studies):
+            return DICOMFolderStudies(self.studies, auto_reload)
+        return LocalStudies(self.studies, auto_reload)
+
+    def init_infers(self) -> dict[str, InferTask]:
+        """Lists the models."""
+        return {
+            "normnet": NormNetInfer(self.pipeline, self.versions),
+            "lungs": LungsInfer(self.pipeline),
+        }
+
+    def init_trainers(self) -> dict[str, TrainTask]:
+        """Lists what can be trained."""
+        return {"normnet": FineTune(self.bundle, self.versions, self.model_dir, self.overlay, self.healthy)}
+
+    def init_scoring_methods(self) -> dict[str, ScoringMethod]:
+        """Lists what tells how much a scan is worth an annotator's time."""
+        return {"disagreement": Disagreement(self.pipeline, self.versions)}
+
+    def init_strategies(self) -> dict[str, Strategy]:
+        """Lists how the next scan is chosen."""
+        return {"disagreement": MostDisagreed(self.versions), "random": Random()}
+
+    def init_batch_infer(self) -> BatchInfer:
+        """Runs a model over many scans."""
+        return BatchInfer()

@@ -1,0 +1,87 @@
+"""Endpoints: names are no paths, errors are sentences, and no request holds up another."""
+
+import asyncio
+import inspect
+import threading
+
+import pytest
+from fastapi import HTTPException
+from monailabel.endpoints import datastore, infer
+
+from monailabel_app.lib.endpoints import SAFE_NAME, in_a_thread
+from normnet.errors import InputError
+
+
+@pytest.mark.parametrize("name", ["case", "case 7", "1.2.840.1", "Müller_ct", "a..b"])
+def test_names_pass(name: str) -> None:
+    assert SAFE_NAME.fullmatch(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["..", "../x", "/etc/passwd", "a/b", "a\\b", ".hidden", "a\0b", "a\nb", "x" * 201]
+)
+def test_paths_do_not(name: str) -> None:
+    assert not SAFE_NAME.fullmatch(name)
+
+
+async def endpoint(image: str = "", tag: str = "", params: str = "{}") -> str:
+    return f"{image} {tag} {params}"
+
+
+@pytest.mark.parametrize("argument", ["image", "tag"])
+def test_an_endpoint_refuses_paths(argument: str) -> None:
+    with pytest.raises(HTTPException, match="expected a name, not a path") as refusal:
+        in_a_thread(endpoint)(**{argument: "../../etc/passwd"})
+    assert refusal.value.status_code == 422
+
+
+def test_params_cannot_replace_the_image() -> None:
+    run = in_a_thread(endpoint)
+    answer = run(image="case", params='{"image": "/etc/passwd", "model": "x", "device": "cpu"}')
+    assert answer == 'case  {"device": "cpu"}'
+
+
+@pytest.mark.parametrize("params", ["no json", "[]", "3"])
+def test_params_that_are_no_object_are_refused(params: str) -> None:
+    with pytest.raises(HTTPException) as refusal:
+        in_a_thread(endpoint)(params=params)
+    assert refusal.value.status_code == 422
+
+
+def test_bad_input_is_an_answer_in_words() -> None:
+    async def fails() -> None:
+        raise RuntimeError("applying transform") from InputError("case.nii: no lungs.")
+
+    with pytest.raises(HTTPException) as refusal:
+        in_a_thread(fails)()
+    assert (refusal.value.status_code, refusal.value.detail) == (422, "case.nii: no lungs.")
+
+
+def test_the_signature_with_its_roles_stays() -> None:
+    assert inspect.signature(in_a_thread(infer.api_run_inference)) == inspect.signature(
+        infer.api_run_inference
+    )
+
+
+def test_an_endpoint_runs_apart_from_the_event_loop() -> None:
+    """FastAPI runs what is no coroutine in a thread."""
+    run = in_a_thread(endpoint)
+    assert not inspect.iscoroutinefunction(run)
+    assert not inspect.iscoroutinefunction(inspect.unwrap(run))
+
+    async def serve() -> bool:
+        threads: list[int] = []
+
+        async def note() -> None:
+            threads.append(threading.get_ident())
+
+        await asyncio.to_thread(in_a_thread(note))
+        return threads[0] != threading.get_ident()
+
+    assert asyncio.run(serve())
+
+
+def test_monai_label_still_blocks_and_trusts() -> None:
+    """Fails when MONAI Label (0.8.5) is mended: its endpoints no longer need to be put in threads."""
+    assert inspect.iscoroutinefunction(infer.api_run_inference)
+    assert inspect.iscoroutinefunction(datastore.api_save_label)

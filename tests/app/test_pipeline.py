@@ -1,0 +1,83 @@
+"""The bundle's inference with a client's options."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from monailabel_app.lib.pipeline import Pipeline
+from normnet import bundle_root
+from normnet.checkpoints import save_weights
+from normnet.ensemble import Ensemble
+from normnet.errors import InputError
+from normnet.lesions import SegmentLesionsd, VoteHealthyd
+
+CONFIG = Path(bundle_root()) / "configs" / "inference.json"
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Pipeline:
+    return Pipeline(CONFIG)
+
+
+def step(pipeline: Pipeline, kind: type, **request: object) -> object:
+    return next(one for one in pipeline.run(request).postprocessing.transforms if isinstance(one, kind))
+
+
+def test_the_bundle_sets_what_the_client_leaves_open(pipeline: Pipeline) -> None:
+    vote = step(pipeline, VoteHealthyd)
+    assert isinstance(vote, VoteHealthyd)
+    assert (vote.threshold, vote.votes) == (0.95, None)
+    assert pipeline.options()["votes"][0] == "majority"
+
+
+def test_a_client_sets_options_by_value_or_text(pipeline: Pipeline) -> None:
+    vote = step(pipeline, VoteHealthyd, healthy_probability="0.8", votes="4")
+    assert isinstance(vote, VoteHealthyd)
+    assert (vote.threshold, vote.votes) == (0.8, 4)
+    lesions = step(pipeline, SegmentLesionsd, growing_steps=3)
+    assert isinstance(lesions, SegmentLesionsd)
+    assert lesions.rule.growing_steps == 3
+
+
+def test_a_list_of_choices_counts_by_its_head(pipeline: Pipeline) -> None:
+    """MONAI Label fills a request up with the options as they were shown."""
+    vote = step(pipeline, VoteHealthyd, **pipeline.options())
+    assert isinstance(vote, VoteHealthyd)
+    assert vote.votes is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("healthy_probability", 1.5),
+        ("healthy_probability", "nan"),
+        ("healthy_probability", "high"),
+        ("votes", 0),
+        ("votes", 6),
+        ("growing_steps", -1),
+        ("lungs_backend", "magic"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(pipeline: Pipeline, name: str, value: object) -> None:
+    with pytest.raises(InputError, match=f"{name}: expected "):
+        pipeline.run({name: value})
+
+
+def test_weights_are_loaded_once_and_again_when_they_change(tmp_path: Path) -> None:
+    overlay = tmp_path / "overlay.json"
+    overlay.write_text('{"members": 1}')
+    pipeline = Pipeline(CONFIG, overlay)
+    torch.manual_seed(0)
+    save_weights(Ensemble(1), tmp_path / "model.pt")
+    first = pipeline.network(tmp_path / "model.pt")
+    assert pipeline.network(tmp_path / "model.pt") is first
+    save_weights(Ensemble(1), tmp_path / "model.pt")
+    second = pipeline.network(tmp_path / "model.pt")
+    before, after = (next(iter(network.parameters())) for network in (first, second))
+    assert not torch.equal(before, after)
+
+
+def test_an_overlay_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"overlay\.json: expected a JSON file"):
+        Pipeline(CONFIG, tmp_path / "overlay.json")
