@@ -1,0 +1,122 @@
+"""The scans of a fine-tuning: which are corrected, and which serve as healthy."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from normnet.corrections import corrected_transforms, lesion_free_transforms
+from normnet.errors import InputError
+from normnet.healthy_volumes import HealthyVolumes, healthy_transforms
+from normnet.intensity import TAU
+from normnet.studies import load_datalist
+from normnet.thorax import MODEL_SPACING
+
+__all__ = ["corrected_volumes", "held_out_studies", "load_corrections", "volumes_without_lesions"]
+
+Section = Literal["training", "validation"]
+SECTIONS: Mapping[str, str] = {"training": "corrections", "validation": "corrections_validation"}
+
+log = logging.getLogger(__name__)
+
+
+def load_corrections(dataset_dir: str | Path, section: Section) -> list[dict[str, Any]]:
+    """Lists the corrected scans to train or to validate on.
+
+    Args:
+        dataset_dir: a folder with a datalist `dataset.json`: {"corrections": [{"image": path, "label": path}, ...],
+            "corrections_validation": [...]}, paths relative to the folder; `label` is the annotator's lesion mask.
+        section: which part; without corrections to validate on, those to train on do both, which is logged.
+
+    Returns:
+        Items with `image` and `exclude`, the lesion mask, which is what is left out of the healthy tissue.
+
+    Raises:
+        InputError: there is no such list, it is empty, or names files that do not exist.
+    """
+    listing = Path(dataset_dir) / "dataset.json"
+    lists = _read(listing)
+    name = SECTIONS[section]
+    if not lists.get(name) and section == "validation":
+        log.warning("%s: no corrections are held out: validation is on those of the training.", listing)
+        name = SECTIONS["training"]
+    items = lists.get(name)
+    if not isinstance(items, list) or not items:
+        raise InputError(f"{listing}: expected a list {name!r} of corrected scans, but there are none.")
+    return [_item(listing, f"{name}[{index}]", item) for index, item in enumerate(items)]
+
+
+def held_out_studies(dataset_dir: str | Path) -> list[dict[str, str]]:
+    """Lists the corrections to validate on as studies for inference.
+
+    Returns:
+        Items with `study` (case_0, case_1, ...), `image` and `exclude`, the annotator's lesion mask.
+    """
+    items = load_corrections(dataset_dir, "validation")
+    return [{"study": f"case_{number}", **item} for number, item in enumerate(items)]
+
+
+def corrected_volumes(
+    dataset_dir: str | Path,
+    section: Section,
+    *,
+    cache_dir: str | Path,
+    lungs: str = "classical",
+    spacing: Sequence[float] = MODEL_SPACING,
+    tau: float = TAU,
+) -> HealthyVolumes:
+    """Gives the corrected scans on the model's grid: see `normnet.corrections.corrected_transforms`."""
+    transform = corrected_transforms(lungs=lungs, spacing=tuple(spacing), tau=tau)
+    return HealthyVolumes(load_corrections(dataset_dir, section), transform, cache_dir)
+
+
+def volumes_without_lesions(
+    dataset_dir: str | Path,
+    section: Section,
+    *,
+    cache_dir: str | Path,
+    lungs: str = "classical",
+    spacing: Sequence[float] = MODEL_SPACING,
+) -> HealthyVolumes:
+    """Gives the lungs that synthetic lesions are put into: healthy CTs, or what is free of lesions in corrected ones.
+
+    Args:
+        dataset_dir: a folder with `dataset.json`; healthy CTs stand in its lists `training` and `validation`.
+        section: which part; without healthy CTs in it, the corrected scans serve.
+        cache_dir: a folder for the preprocessed volumes.
+        lungs: name of the lung backend.
+        spacing: of the model's grid, mm.
+
+    Raises:
+        InputError: there are neither.
+    """
+    if _read(Path(dataset_dir) / "dataset.json").get(section):
+        healthy = healthy_transforms(lungs=lungs, spacing=tuple(spacing))
+        return HealthyVolumes(load_datalist(dataset_dir, section), healthy, cache_dir)
+    lesion_free = lesion_free_transforms(lungs=lungs, spacing=tuple(spacing))
+    return HealthyVolumes(load_corrections(dataset_dir, section), lesion_free, cache_dir)
+
+
+def _read(listing: Path) -> dict[str, Any]:
+    try:
+        lists = json.loads(listing.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{listing}: expected JSON with a list of corrected scans, but it has none."
+        ) from error
+    if not isinstance(lists, dict):
+        raise InputError(f"{listing}: expected JSON with a list 'corrections', got another type.")
+    return lists
+
+
+def _item(listing: Path, where: str, item: Any) -> dict[str, Any]:
+    wanted = ("image", "label")
+    if not isinstance(item, dict) or not all(isinstance(item.get(key), str) for key in wanted):
+        raise InputError(f'{listing}: expected {where} to be {{"image": path, "label": path}}, got {item!r}.')
+    paths = {key: listing.parent / item[key] for key in wanted}
+    for key, path in paths.items():
+        if not path.exists():
+            raise InputError(f"{listing}: expected {key!r} of {where} at {path}, but it is not there.")
+    lungs = {"lungs": str(listing.parent / item["lungs"])} if isinstance(item.get("lungs"), str) else {}
+    return {"image": str(paths["image"]), "exclude": str(paths["label"]), **lungs}

@@ -1,0 +1,111 @@
+"""Scans whose lesions an annotator has corrected: real lesions, and real healthy tissue round them."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from monai.config import KeysCollection
+from monai.transforms import Compose, EnsureTyped, MapTransform, SelectItemsd
+
+from generator import healthy_target
+from normnet.edges import RemoveErroneousEdgesd
+from normnet.exclusion import ExcludeFromLungsd
+from normnet.intensity import TAU
+from normnet.lesion_labels import LoadLesionsd
+from normnet.reading import LoadCTd
+from normnet.thorax import MODEL_SPACING, thorax_transforms
+
+__all__ = ["CorrectedTargetd", "corrected_transforms", "lesion_free_transforms"]
+
+
+def corrected_transforms(
+    *, lungs: str = "classical", spacing: Sequence[float] = MODEL_SPACING, tau: float = TAU
+) -> Compose:
+    """Composes all that happens to a corrected scan: files to thorax area, lesions and what is healthy.
+
+    Erroneous edges stay: inference does not take them out either, and here an annotator has said what they are.
+
+    Args:
+        lungs: name of the lung backend.
+        spacing: of the model's grid, mm.
+        tau: threshold of bright tissue on the scaled image.
+
+    Returns:
+        From `image` and `exclude` (the annotator's lesion mask), both paths, to `image` (1, X, Y, Z) float16 in
+        [0, 1] and, uint8, `label` (the healthy tissue to be found), `lesion` and `tissue` (see `CorrectedTargetd`).
+    """
+    return Compose(
+        [
+            *_on_model_grid(lungs, spacing),
+            CorrectedTargetd(keys="image", tau=tau),
+            SelectItemsd(keys=["image", "label", "lesion", "tissue"]),
+            EnsureTyped(keys="image", dtype=torch.float16, track_meta=False),
+            EnsureTyped(keys=["label", "lesion", "tissue"], dtype=torch.uint8, track_meta=False),
+        ]
+    )
+
+
+def lesion_free_transforms(*, lungs: str = "classical", spacing: Sequence[float] = MODEL_SPACING) -> Compose:
+    """Composes what makes a healthy volume of a corrected scan: the lesions are left out of its lungs.
+
+    Args:
+        lungs: name of the lung backend.
+        spacing: of the model's grid, mm.
+
+    Returns:
+        From `image` and `exclude`, both paths, to the volumes of `normnet.healthy_volumes.healthy_transforms`.
+    """
+    return Compose(
+        [
+            *_on_model_grid(lungs, spacing),
+            ExcludeFromLungsd(keys="image"),
+            RemoveErroneousEdgesd(keys="image"),
+            SelectItemsd(keys=["image", "lungs"]),
+            EnsureTyped(keys="image", dtype=torch.float16, track_meta=False),
+            EnsureTyped(keys="lungs", dtype=torch.uint8, track_meta=False),
+        ]
+    )
+
+
+class CorrectedTargetd(MapTransform):
+    """Writes the healthy tissue of a corrected scan, `label`: (H >= tau) and not lesion, within the lungs.
+
+    Writes also `lesion`, the lesions within the lungs, and `tissue`: 0 outside the lungs, 1 lung, 2 lesion.
+
+    Args:
+        keys: thorax area H, (1, X, Y, Z), in [0, 1].
+        lungs_key: lung mask, (1, X, Y, Z).
+        lesions_key: lesion mask, (1, X, Y, Z).
+        tau: threshold of bright tissue.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection = "image",
+        lungs_key: str = "lungs",
+        lesions_key: str = "exclude",
+        tau: float = TAU,
+    ) -> None:
+        super().__init__(keys)
+        self.lungs_key, self.lesions_key, self.tau = lungs_key, lesions_key, tau
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        data = dict(data)
+        for key in self.keys:
+            lungs = data[self.lungs_key] > 0
+            lesion = (data[self.lesions_key] > 0) & lungs
+            data["label"] = healthy_target(data[key], lesion, self.tau) & lungs
+            data["lesion"] = lesion
+            data["tissue"] = lungs.to(torch.uint8) + lesion.to(torch.uint8)
+        return data
+
+
+def _on_model_grid(lungs: str, spacing: Sequence[float]) -> list[MapTransform]:
+    return cast(
+        list[MapTransform],
+        [
+            LoadCTd(keys="image"),
+            LoadLesionsd(keys="image"),
+            *thorax_transforms(lungs=lungs, spacing=spacing, more_masks=("exclude",)),
+        ],
+    )

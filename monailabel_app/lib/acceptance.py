@@ -1,0 +1,80 @@
+"""Which corrections judge new weights, and whether these may serve."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from normnet.errors import InputError
+
+__all__ = ["Item", "Metrics", "mean_changes", "not_worse", "split_corrections"]
+
+SYNTHETIC_TOLERANCE = 0.02
+"""How much worse new weights may be on synthetic lesions, in Dice or share kept out: the scatter of few draws."""
+
+SYNTHETIC_METRICS = ("val_healthy_dice", "val_lesion_kept_out")
+
+Item = dict[str, str]
+"""A correction: the paths `image` and `label`."""
+
+Metrics = dict[str, Any]
+"""Values by name; None is not measured."""
+
+
+def split_corrections(corrections: Sequence[Item], share: float) -> tuple[list[Item], list[Item]]:
+    """Holds corrections out for validation: always the same scans, whatever the order, as long as the share allows.
+
+    Args:
+        corrections: items with `image` and `label`.
+        share: of the corrections, rounded, at least one; 0 holds none out.
+
+    Returns:
+        Those to train on, and those to validate on. With one correction, or share 0, all of them are both.
+
+    Raises:
+        InputError: there are no corrections, or the share leaves none to train on.
+    """
+    if not corrections:
+        raise InputError(
+            "There are no corrections: expected at least one image with a final label, found none."
+        )
+    ordered = sorted(
+        corrections, key=lambda item: hashlib.sha256(Path(item["image"]).name.encode()).hexdigest()
+    )
+    if len(ordered) == 1 or share == 0:
+        return ordered, ordered
+    count = max(1, round(share * len(ordered)))
+    if count >= len(ordered):
+        raise InputError(
+            f"val_split: expected a share that leaves corrections to train on, got {share:g} of {len(ordered)}."
+        )
+    return ordered[count:], ordered[:count]
+
+
+def not_worse(metrics: Mapping[str, Any]) -> bool:
+    """Tells whether new weights may serve: no lower lesion Dice, and synthetic lesions not forgotten.
+
+    Args:
+        metrics: `lesion_dice`, `val_healthy_dice` and `val_lesion_kept_out`, in [0, 1], each with its value before
+            under the same name and `_before`; None is not measured. New weights that call lesions where neither an
+            annotator nor the weights before see any (a Dice of 0 against None) are worse.
+    """
+    new, before = metrics["lesion_dice"], metrics["lesion_dice_before"]
+    if new is not None and new < (1.0 if before is None else before):
+        return False
+    pairs = ((metrics.get(name), metrics.get(f"{name}_before")) for name in SYNTHETIC_METRICS)
+    return all(
+        after is not None and after >= earlier - SYNTHETIC_TOLERANCE
+        for after, earlier in pairs
+        if earlier is not None
+    )
+
+
+def mean_changes(changes: Sequence[Mapping[str, Metrics]]) -> Metrics:
+    """Averages each metric over the members that measured it, after the training and before it."""
+    means: Metrics = {}
+    for when, ending in (("after", ""), ("before", "_before")):
+        for name in changes[0][when]:
+            values = [change[when][name] for change in changes if change[when][name] is not None]
+            means[f"{name}{ending}"] = sum(values) / len(values) if values else None
+    return means

@@ -1,0 +1,50 @@
+"""Lists the versions of the server's weights, or puts one in use; a running server takes it with its next request.
+
+python scripts/weights.py list [--folder DIR]
+python scripts/weights.py switch VERSION [--folder DIR]
+"""
+
+import sys
+from pathlib import Path
+
+import fire
+
+from normnet import bundle_root
+from normnet.errors import report_input_errors
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # monailabel_app is no installed package.
+
+from monailabel_app.lib.versions import Versions  # noqa: E402
+
+FOLDER = ROOT / "monailabel_app" / "model" / "versions"
+"""Where the app keeps its versions."""
+
+
+class Weights:
+    """Versions of the server's weights.
+
+    Args:
+        folder: of the versions.
+        shipped: the weights of version 0; the bundle's by default.
+    """
+
+    def __init__(self, folder: str = str(FOLDER), shipped: str | None = None) -> None:
+        self._versions = Versions(Path(folder), Path(shipped or Path(bundle_root()) / "models" / "model.pt"))
+
+    def list(self) -> None:
+        """Prints each version, a star before the one in use, and its lesion Dice on the corrections held out."""
+        for name in self._versions.names():
+            mark = "*" if name == self._versions.current() else " "
+            dice = self._versions.metrics(name).get("lesion_dice")
+            print(f"{mark} {name}  {'lesion Dice -' if dice is None else f'lesion Dice {dice:.3f}'}")
+
+    def switch(self, version: str) -> None:
+        """Puts a version in use."""
+        self._versions.switch(str(version))
+        print(f"Version {version} is in use.")
+
+
+if __name__ == "__main__":
+    report_input_errors()
+    fire.Fire(Weights)
