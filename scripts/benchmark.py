@@ -1,4 +1,7 @@
-"""Measures speed as ratios in one run: `OMP_NUM_THREADS=1 python scripts/benchmark.py generator`."""
+"""Measures speed as ratios in one run.
+
+`OMP_NUM_THREADS=1 python scripts/benchmark.py generator`; `python scripts/benchmark.py inference CT.nii.gz`
+"""
 
 import multiprocessing
 import statistics
@@ -10,6 +13,7 @@ from pathlib import Path
 import fire
 import numpy as np
 import torch
+from benchmark_inference import benchmark_inference
 from tqdm import tqdm
 
 from generator import synthesize
@@ -87,4 +91,4 @@ def benchmark_generator(samples: int = 20, reference_samples: int = 2) -> None:
 
 
 if __name__ == "__main__":
-    fire.Fire({"generator": benchmark_generator})
+    fire.Fire({"generator": benchmark_generator, "inference": benchmark_inference})

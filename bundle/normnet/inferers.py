@@ -1,10 +1,16 @@
 """How the networks are run: in reduced precision where the processor has it, and window by window over a whole CT."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from monai.inferers import SimpleInferer, SlidingWindowInferer
+from monai.inferers import Inferer, SimpleInferer
+from monai.utils import convert_to_dst_type
+from tqdm import tqdm
+
+from normnet.ensemble import Ensemble
+from normnet.folding import folded
+from normnet.windows import ALIGNMENT, lung_windows
 
 __all__ = ["EnsembleInferer", "ReducedPrecisionInferer", "has_reduced_precision", "run_reduced"]
 
@@ -40,46 +46,56 @@ class ReducedPrecisionInferer(SimpleInferer):
         return run_reduced(network, inputs, reduced=reduced)
 
 
-class EnsembleInferer(SlidingWindowInferer):
-    """Blends each member's healthy probability over windows; windows without lung are not computed.
+class EnsembleInferer(Inferer):
+    """Asks every member about the lungs, window by window (`normnet.windows`), on a folded copy of the network.
 
-    Takes the thorax area (B, 1, X, Y, Z) in [0, 1] and the `Ensemble`; gives (B, members, X, Y, Z).
+    Takes the thorax area (B, 1, X, Y, Z) in [0, 1], 0 outside the lungs, and the `Ensemble`; gives float16
+    (B, members, X, Y, Z), 0 where no window keeps its result, far from any lung.
+
+    Each window sees a halo beyond what is kept of it. At 16 voxels the result is that of the whole volume in one run,
+    so nothing has to be blended; at 8, lesion masks differ by less than one per cent of their voxels.
+
+    Raises:
+        ValueError: there is no lung.
 
     Args:
-        roi_size: window, voxels.
-        sw_batch_size: windows at a time.
-        overlap: share of a window that its neighbour computes again.
-        mode: blending, "gaussian" or "constant".
+        roi_size: most voxels kept of one window: bounds the memory.
+        halo: rim that a window sees beyond what is kept of it, voxels.
         reduced: bfloat16; None asks the device.
         progress: whether a bar shows the windows.
     """
 
     def __init__(
         self,
-        roi_size: tuple[int, int, int] = (128, 128, 32),
-        sw_batch_size: int = 1,
-        overlap: float = 0.25,
-        mode: str = "gaussian",
+        roi_size: Sequence[int] = (160, 160, 128),
+        halo: int = 16,
         reduced: bool | None = None,
         progress: bool = False,
     ) -> None:
-        super().__init__(
-            roi_size=roi_size, sw_batch_size=sw_batch_size, overlap=overlap, mode=mode, progress=progress
-        )
-        self.reduced = reduced
+        super().__init__()
+        self.roi_size, self.halo, self.reduced, self.progress = tuple(roi_size), halo, reduced, progress
 
+    @torch.no_grad()
     def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         reduced = has_reduced_precision(inputs.device) if self.reduced is None else self.reduced
+        if isinstance(network, Ensemble):
+            network = folded(network)
+        volumes = inputs.as_subclass(torch.Tensor)
+        probability = [self._run(volume, network, reduced) for volume in volumes]
+        return convert_to_dst_type(torch.stack(probability), inputs, dtype=torch.float16)[0]
 
-        channels = 0
-
-        def run_windows(windows: torch.Tensor) -> torch.Tensor:
-            nonlocal channels
-            if channels and not windows.any():
-                return windows.new_zeros((len(windows), channels, *windows.shape[2:]))
-            probability = run_reduced(network, windows, reduced=reduced)
-            channels = probability.shape[1]
-            return probability
-
-        with torch.no_grad():
-            return super().__call__(inputs, run_windows)
+    def _run(self, volume: torch.Tensor, network: Callable[..., Any], reduced: bool) -> torch.Tensor:
+        """(1, X, Y, Z) -> (members, X, Y, Z) float16."""
+        shape = volume.shape[1:]
+        windows = lung_windows(volume[0] > 0, self.roi_size, self.halo)
+        fill = [part for length in reversed(shape) for part in (0, -length % ALIGNMENT)]
+        padded = torch.nn.functional.pad(volume, fill)
+        if not windows:
+            raise ValueError(f"expected a thorax area with lung in it, got {tuple(volume.shape)} of zeros")
+        probability = torch.empty(0)
+        for window in tqdm(windows, desc="Windows", leave=False, disable=not self.progress):
+            result = run_reduced(network, padded[:, *window.seen][None], reduced=reduced)[0]
+            if not len(probability):
+                probability = result.new_zeros((len(result), *padded.shape[1:]), dtype=torch.float16)
+            probability[:, *window.kept] = result[:, *window.kept_of_seen]
+        return probability[:, : shape[0], : shape[1], : shape[2]]

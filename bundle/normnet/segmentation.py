@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+import torch
 from ignite.engine import Events
 from monai.data import DataLoader, Dataset
 from monai.engines import Evaluator
@@ -19,6 +20,9 @@ logger = logging.getLogger(__name__)
 def segment_studies(evaluator: Evaluator, dataset: Dataset) -> None:
     """Runs the evaluator over one study after the other, with a progress bar.
 
+    Under torchrun (multi_gpu_inference.json) each process takes every n-th study, and all wait for the last one: a
+    process that ended early with an error would have torchrun stop the others.
+
     Args:
         evaluator: preprocessing is the dataset's; the network, post-processing and saving are the evaluator's.
         dataset: items with a `study` name.
@@ -27,6 +31,9 @@ def segment_studies(evaluator: Evaluator, dataset: Dataset) -> None:
         InputError: at the end, naming the studies that failed; each one's own sentence is logged when it happens.
     """
     failed: list[str] = []
+    rank, processes = 0, 1
+    if torch.distributed.is_initialized():
+        rank, processes = torch.distributed.get_rank(), torch.distributed.get_world_size()
     names = [str(item["study"]) for item in dataset.data]
     current = ""
 
@@ -41,10 +48,14 @@ def segment_studies(evaluator: Evaluator, dataset: Dataset) -> None:
             tqdm.write(f"error: {sentence}")
 
     with evaluator.add_event_handler(Events.EXCEPTION_RAISED, record):
-        for index in tqdm(range(len(names)), desc="Segmenting", unit="study"):
+        for index in tqdm(range(rank, len(names), processes), desc="Segmenting", unit="study"):
             current = names[index]
             evaluator.data_loader = DataLoader(Subset(dataset, [index]), batch_size=1, num_workers=0)
             evaluator.state.epoch_length = 1
             evaluator.run()
+    if processes > 1:
+        of_each: list[list[str]] = [[] for _ in range(processes)]
+        torch.distributed.all_gather_object(of_each, failed)
+        failed = sorted(name for names_failed in of_each for name in names_failed)
     if failed:
         raise InputError(f"{len(failed)} of {len(names)} studies failed: {', '.join(failed)}.")

@@ -59,11 +59,13 @@ class Brightness(torch.nn.Module):
         return torch.cat([image, 1 - image], dim=1)
 
 
-def test_blending_windows_of_a_local_network_changes_nothing() -> None:
+def test_windows_of_a_local_network_change_nothing() -> None:
     image = torch.rand(1, 1, 40, 30, 20)
     result = EnsembleInferer(roi_size=(16, 16, 16), reduced=False)(image, Brightness())
-    assert torch.allclose(result[0, 0], image[0, 0], atol=1e-5)
-    assert torch.allclose(result[0, 1], 1 - image[0, 0], atol=1e-5)
+    assert result.dtype == torch.float16
+    result = result.float()
+    assert torch.allclose(result[0, 0], image[0, 0], atol=5e-4)
+    assert torch.allclose(result[0, 1], 1 - image[0, 0], atol=5e-4)
 
 
 def test_reduced_precision_stays_close() -> None:
@@ -71,7 +73,6 @@ def test_reduced_precision_stays_close() -> None:
     network, image = Ensemble(members=2).eval(), torch.rand(1, 1, 32, 32, 16)
     exact = EnsembleInferer(roi_size=(32, 32, 16), reduced=False)(image, network)
     reduced = EnsembleInferer(roi_size=(32, 32, 16), reduced=True)(image, network)
-    assert reduced.dtype == torch.float32
     assert float((exact - reduced).abs().max()) < 0.02
 
 
@@ -79,5 +80,20 @@ def test_windows_without_lung_are_not_computed() -> None:
     image = torch.zeros(1, 1, 64, 16, 16)
     image[..., :16, :, :] = 0.5
     network = Brightness()
-    EnsembleInferer(roi_size=(16, 16, 16), overlap=0.0, reduced=False)(image, network)
+    EnsembleInferer(roi_size=(16, 16, 16), reduced=False)(image, network)
     assert network.windows == 1
+
+
+def test_windows_that_do_not_fit_the_networks_strides_are_no_trouble() -> None:
+    torch.manual_seed(0)
+    network, image = Ensemble(members=1).eval(), torch.rand(1, 1, 21, 30, 11)
+    padded = torch.nn.functional.pad(image, (0, 5, 0, 2, 0, 3))
+    with torch.no_grad():
+        expected = network(padded)[..., :21, :30, :11]
+    result = EnsembleInferer(reduced=False)(image, network)
+    assert float((result - expected).abs().max()) < 1e-3
+
+
+def test_a_thorax_without_lung_is_an_error() -> None:
+    with pytest.raises(ValueError, match="lung in it"):
+        EnsembleInferer(reduced=False)(torch.zeros(1, 1, 16, 16, 16), Brightness())

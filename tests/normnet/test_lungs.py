@@ -1,5 +1,7 @@
 """The lung mask lies on its CT's grid, from a backend chosen by name; what is wrong names the file."""
 
+import sys
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -129,6 +131,26 @@ def test_file_that_is_empty_is_an_error(tmp_path):
 def test_an_unknown_backend_is_an_error_that_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"classical, file.*got 'magic'"):
         SegmentLungsd(backend="magic")
+
+
+def test_nnunet_without_a_model_folder_is_one_sentence():
+    with pytest.raises(InputError, match=r"'nnunet:FOLDER', got 'nnunet'"):
+        SegmentLungsd(backend="nnunet")
+
+
+def test_nnunet_with_a_folder_that_holds_no_model_is_one_sentence(tmp_path):
+    with pytest.raises(InputError, match=rf"^{tmp_path}: expected an nnU-Net v2 model folder"):
+        SegmentLungsd(backend=f"nnunet:{tmp_path}")({"image": chest()})
+
+
+def test_nnunet_without_its_package_says_what_to_install(tmp_path, monkeypatch):
+    (tmp_path / "fold_0").mkdir()
+    (tmp_path / "fold_0" / "checkpoint_final.pth").touch()
+    (tmp_path / "plans.json").touch()
+    monkeypatch.setitem(sys.modules, "nnunetv2", None)
+    monkeypatch.setitem(sys.modules, "nnunetv2.inference.predict_from_raw_data", None)
+    with pytest.raises(InputError, match=r"nnunetv2, which is not installed: pip install 'normnet\[lungs\]'"):
+        SegmentLungsd(backend=f"nnunet:{tmp_path}")({"image": chest()})
 
 
 def test_backends_are_known_by_name():

@@ -1,0 +1,66 @@
+"""The lungs by an nnU-Net v2 model folder, through nnunetv2's own predictor (IV-B2)."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from normnet.errors import InputError
+
+__all__ = ["load_predictor", "segment"]
+
+
+@cache
+def load_predictor(model: str) -> Any:
+    """Loads every fold of a model folder that nnU-Net's training has finished; the folds are averaged.
+
+    Mirroring is off: it takes four times as long. Only models of people you trust: nnU-Net's checkpoints are pickles,
+    which can run code.
+
+    Args:
+        model: the folder with dataset.json, plans.json and fold_k/checkpoint_final.pth, such as
+            nnUNetTrainer__nnUNetPlans__2d.
+
+    Returns:
+        nnunetv2's `nnUNetPredictor`, on a GPU where there is one.
+
+    Raises:
+        InputError: nnunetv2 is not installed, or the folder holds no finished model.
+    """
+    if not any(Path(model).glob("fold_*/checkpoint_final.pth")) or not Path(model, "plans.json").is_file():
+        raise InputError(
+            f"{model}: expected an nnU-Net v2 model folder with plans.json and fold_0/checkpoint_final.pth, found none."
+        )
+    try:
+        from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{model}: lungs by nnU-Net need nnunetv2, which is not installed: pip install 'normnet[lungs]'."
+        ) from error
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    predictor = nnUNetPredictor(use_mirroring=False, device=device, allow_tqdm=False)
+    predictor.initialize_from_trained_model_folder(model, use_folds=None)
+    return predictor
+
+
+def segment(ct: np.ndarray, spacing: tuple[float, ...], model: str) -> np.ndarray:
+    """Segments both lungs.
+
+    Args:
+        ct: (X, Y, Z) float, HU, RAS.
+        spacing: voxel size along X, Y, Z in mm.
+        model: nnU-Net's model folder, trained on RAS volumes (`scripts/train_lungs.py`).
+
+    Returns:
+        (X, Y, Z) bool on the grid of `ct`.
+
+    Raises:
+        InputError: nnunetv2 is not installed, or the folder holds no finished model.
+    """
+    predictor = load_predictor(str(model))
+    # nnU-Net's readers give (Z, Y, X), and the spacing in that order.
+    volume = np.ascontiguousarray(ct.transpose(2, 1, 0)[None], dtype=np.float32)
+    labels = predictor.predict_single_npy_array(volume, {"spacing": tuple(reversed(spacing))})
+    return labels.transpose(2, 1, 0) > 0

@@ -1,0 +1,134 @@
+"""Trains a lung network by nnU-Net v2, 2D configuration, and runs it (IV-B2).
+
+`python scripts/train_lungs.py train CTS WORK`, then `python scripts/train_lungs.py predict WORK CTS MASKS`, or
+`--lungs_backend nnunet:MODEL_FOLDER` in `inference.json`; the training prints MODEL_FOLDER.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import fire
+import nibabel as nib
+import numpy as np
+import torch
+from monai.transforms import Compose, Orientationd
+from tqdm import tqdm
+
+from normnet.errors import InputError, report_input_errors
+from normnet.lungs import SegmentLungsd
+from normnet.nnunet_lungs import load_predictor
+from normnet.reading import LoadCTd
+from normnet.studies import find_studies
+
+NUMBER, DATASET = 1, "Dataset001_Lungs"
+MOST_FOLDS = 5  # of nnU-Net's cross-validation; each needs a case to validate on
+AUGMENTING = "nnUNet_n_proc_DA"  # nnU-Net reads from it how many processes augment
+MODEL = Path("results", DATASET, "nnUNetTrainer__nnUNetPlans__2d")
+
+
+def _save(volume: torch.Tensor, dtype: type, path: Path) -> None:
+    """Writes a RAS volume (1, X, Y, Z), with its affine."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    affine = volume.affine.cpu().numpy()  # type: ignore[attr-defined]
+    nib.save(nib.Nifti1Image(volume[0].cpu().numpy().astype(dtype), affine), path)
+
+
+def _convert(cts: str, work: Path, lungs_backend: str) -> None:
+    """Writes CTs and lung masks in nnU-Net's raw layout, RAS."""
+    studies = find_studies(cts)
+    if len(studies) < MOST_FOLDS:
+        raise InputError(f"{cts}: expected at least {MOST_FOLDS} CTs to train on, got {len(studies)}.")
+    steps = Compose(
+        [
+            LoadCTd(keys="image"),
+            Orientationd(keys="image", axcodes="RAS", labels=None),
+            SegmentLungsd(backend=lungs_backend),
+        ]
+    )
+    raw = work / "raw" / DATASET
+    for study in tqdm(studies, desc="Converting", unit="CT"):
+        item: Any = steps(dict(study))
+        _save(item["image"], np.float32, raw / "imagesTr" / f"{study['study']}_0000.nii.gz")
+        _save(item["lungs"], np.uint8, raw / "labelsTr" / f"{study['study']}.nii.gz")
+    dataset = {
+        "channel_names": {"0": "CT"},
+        "labels": {"background": 0, "lungs": 1},
+        "numTraining": len(studies),
+        "file_ending": ".nii.gz",
+    }
+    (raw / "dataset.json").write_text(json.dumps(dataset, indent=4), encoding="utf-8")
+
+
+def train(
+    cts: str,
+    work: str,
+    *,
+    lungs_backend: str = "classical",
+    folds: int = MOST_FOLDS,
+    epochs: int = 100,
+    iterations: int = 250,
+    processes: int = 2,
+) -> None:
+    """Converts, plans, preprocesses and trains; a stopped training goes on where it was.
+
+    Args:
+        cts: at least 5 CTs, as for `inference.json`.
+        work: folder for nnU-Net's raw, preprocessed and results folders; it is made.
+        lungs_backend: where the masks come from; `file` takes <case>_lungs.nii.gz beside each CT.
+        folds: how many of nnU-Net's five to train.
+        epochs: of each fold.
+        iterations: of each epoch.
+        processes: that preprocess and augment.
+    """
+    folder = Path(work).resolve()
+    for name in ("raw", "preprocessed", "results"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        os.environ[f"nnUNet_{name}"] = str(folder / name)
+    os.environ[AUGMENTING] = str(processes)
+    # nnU-Net reads these variables when it is imported.
+    from nnunetv2.experiment_planning import plan_and_preprocess_api as plan
+    from nnunetv2.run.run_training import get_trainer_from_args, maybe_load_checkpoint
+
+    prepared = folder / "prepared"
+    if not prepared.exists():
+        _convert(cts, folder, lungs_backend)
+        plan.extract_fingerprints([NUMBER], num_processes=processes, check_dataset_integrity=True)
+        plan.plan_experiments([NUMBER])
+        plan.preprocess([NUMBER], configurations=["2d"], num_processes=[processes])
+        prepared.touch()
+    if processes == 1:  # nnU-Net then augments in this process; its planning takes no 0
+        os.environ[AUGMENTING] = "0"
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    for fold in range(folds):
+        if (folder / MODEL / f"fold_{fold}" / "checkpoint_final.pth").is_file():
+            continue
+        trainer = get_trainer_from_args(str(NUMBER), "2d", fold, device=device)
+        trainer.num_epochs, trainer.num_iterations_per_epoch = epochs, iterations
+        trainer.num_val_iterations_per_epoch = max(1, iterations // 5)
+        maybe_load_checkpoint(trainer, continue_training=True, validation_only=False)
+        trainer.run_training()
+    print(folder / MODEL)
+
+
+def predict(work: str, cts: str, masks: str) -> None:
+    """Writes <study>.nii.gz, the lungs in RAS, for each CT.
+
+    Args:
+        work: the folder of `train`.
+        cts: as for `inference.json`.
+        masks: folder for the masks; it is made.
+    """
+    predictor = load_predictor(str(Path(work).resolve() / MODEL))
+    read = Compose([LoadCTd(keys="image"), Orientationd(keys="image", axcodes="RAS", labels=None)])
+    images = Path(masks) / "images"
+    for study in tqdm(find_studies(cts), desc="Converting", unit="CT"):
+        item: Any = read(dict(study))
+        _save(item["image"], np.float32, images / f"{study['study']}_0000.nii.gz")
+    predictor.predict_from_files_sequential(str(images), masks, overwrite=True)
+
+
+if __name__ == "__main__":
+    report_input_errors()
+    fire.Fire({"train": train, "predict": predict})

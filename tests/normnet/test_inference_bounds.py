@@ -1,0 +1,49 @@
+"""How far the fast path may move the lesion mask from the plain one: shares of the lesion's voxels."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from monai.transforms import Compose
+
+from generator.cohort import write_cohort
+from normnet import bundle_root
+from normnet.checkpoints import load_weights
+from normnet.ensemble import Ensemble
+from normnet.inferers import EnsembleInferer
+from normnet.lesions import segment_lesions
+from normnet.reading import LoadCTd
+from normnet.thorax import thorax_transforms
+from normnet.vote import vote_healthy
+
+
+@pytest.fixture(scope="module")
+def chest(tmp_path_factory: pytest.TempPathFactory) -> tuple[torch.Tensor, torch.Tensor]:
+    """Thorax area and lungs of a generated patient, (1, X, Y, Z) each; sizes are multiples of 8."""
+    folder = tmp_path_factory.mktemp("chest")
+    write_cohort(folder, healthy=0, diseased=1, shape=(96, 84, 48), spacing=(3.6, 3.6, 5.0))
+    steps = Compose([LoadCTd(keys="image"), *thorax_transforms(spacing=(2.4, 2.4, 3.0))])
+    item = steps({"image": str(folder / "diseased" / "covid_0.nii.gz")})
+    fill = [part for length in reversed(item["image"].shape[1:]) for part in (0, -length % 8)]
+    image, lungs = (torch.nn.functional.pad(item[key].as_tensor(), fill) for key in ("image", "lungs"))
+    return image, lungs > 0
+
+
+@pytest.fixture(scope="module")
+def ensemble() -> torch.nn.Module:
+    return load_weights(Ensemble(), Path(bundle_root()) / "models" / "model.pt").eval()
+
+
+@pytest.mark.parametrize(("reduced", "bound"), [(False, 0.001), (True, 0.03)], ids=["float32", "bfloat16"])
+def test_the_mask_is_that_of_one_plain_run_over_the_whole_volume(
+    chest: tuple[torch.Tensor, torch.Tensor], ensemble: torch.nn.Module, reduced: bool, bound: float
+) -> None:
+    image, lungs = chest
+    with torch.no_grad():
+        plain = ensemble(image[None])[0]
+    fast = EnsembleInferer(roi_size=(40, 40, 32), reduced=reduced)(image[None], ensemble)[0]
+    expected, found = (
+        segment_lesions(image[0], lungs[0], vote_healthy(probability)) for probability in (plain, fast)
+    )
+    assert int(expected.sum()) > 1000
+    assert int((expected ^ found).sum()) <= bound * int(expected.sum())
