@@ -10,6 +10,8 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import convert_to_dst_type
 
+from normnet.errors import InputError
+
 __all__ = ["ToCTGridd", "nearest_on_grid"]
 
 SKEW = 1e-3
@@ -61,7 +63,7 @@ class ToCTGridd(MapTransform):
         ct_key: the CT as it was read.
 
     Raises:
-        ValueError: the axes of both grids are not parallel.
+        InputError: the axes of both grids are not parallel, as where a CT's slices are sheared.
     """
 
     def __init__(self, keys: KeysCollection, ct_key: str = "ct") -> None:
@@ -75,6 +77,10 @@ class ToCTGridd(MapTransform):
             result: MetaTensor = data[key]
             to_result = np.linalg.inv(result.affine.cpu().numpy()) @ ct.affine.cpu().numpy()
             x, y, z = ct.shape[1:]
-            sampled = nearest_on_grid(result.as_subclass(torch.Tensor), to_result, (x, y, z))
+            try:
+                sampled = nearest_on_grid(result.as_subclass(torch.Tensor), to_result, (x, y, z))
+            except ValueError as error:
+                file = ct.meta.get("filename_or_obj", "the CT")
+                raise InputError(f"{file}: expected axes at right angles, got a sheared grid.") from error
             data[key] = convert_to_dst_type(sampled, ct, dtype=sampled.dtype, device=sampled.device)[0]
         return data

@@ -108,7 +108,7 @@ class Pipeline:
             "healthy_probability": _number(chosen, "healthy_probability", float, 0.0, 1.0),
             "votes": None if votes == MAJORITY else _number(chosen, "votes", int, 1, members),
             "growing_steps": _number(chosen, "growing_steps", int, 0, 10_000),
-            "lungs_backend": _one_of(chosen, "lungs_backend", list(LUNG_BACKENDS)),
+            "lungs_backend": _one_of(chosen, "lungs_backend", self.options()["lungs_backend"]),
         }
 
 

@@ -85,14 +85,14 @@ def test_a_full_disk_refuses_a_label_and_keeps_the_old_one(chests: Path, tmp_pat
         server.client.save_label("covid_0", str(truth))
         before = label.read_bytes()
         limit = str(truth.stat().st_size // 2)
-        subprocess.run(["prlimit", f"--pid={server.process.pid}", f"--fsize={limit}"], check=True)
+        subprocess.run(["prlimit", f"--pid={server.process.pid}", f"--fsize={limit}:unlimited"], check=True)
         with truth.open("rb") as upload:
             files = {"label": ("label.nii.gz", upload)}
             answer = requests.put(f"{server.url}/datastore/label?image=covid_0", files=files, timeout=60)
         assert answer.status_code in (422, 507)
         assert "File too large" in answer.json()["detail"]
         assert label.read_bytes() == before
-        unlimited = ["prlimit", f"--pid={server.process.pid}", "--fsize=unlimited"]
+        unlimited = ["prlimit", f"--pid={server.process.pid}", "--fsize=unlimited:unlimited"]
         subprocess.run(unlimited, check=True)
         server.client.save_label("covid_0", str(truth))
 

@@ -117,6 +117,9 @@ def test_correction_is_stored_listed_and_given_on_the_grid_of_the_image(
     assert (np.asarray(label.dataobj) == correction).all()
 
 
+@pytest.mark.filterwarnings(
+    "ignore:The string .* is unlikely:UserWarning"
+)  # Names of real patients lack a caret.
 def test_label_from_another_station_is_seen_at_once_and_whole(hospital: Hospital, tmp_path: Path) -> None:
     mask = sitk.ReadImage(str(mask_of(hospital, tmp_path)))
     box = np.zeros(mask.GetSize()[::-1], np.uint8)
