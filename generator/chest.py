@@ -208,6 +208,7 @@ def _supply(
     extent = np.array([n * s for n, s in zip(grid.shape, grid.spacing, strict=True)])
     point = (rng.uniform(0, 1, (12 * TIPS, 3)) * extent + grid.origin).astype(np.float32)
     index = ((point - grid.origin) / np.asarray(grid.spacing, np.float32)).astype(int)
+    index = np.minimum(index, np.array(grid.shape) - 1)  # float32 rounds a point up to the grid's very end.
     inside = (lung[tuple(index.T)] < -3.5) & (point[:, 0] * side > 0)
     tips = point[inside][:TIPS]
     x, y, z = tips.T

@@ -15,7 +15,7 @@ from lib.pipeline import Pipeline
 from lib.scoring import Disagreement
 from lib.strategies import MostDisagreed
 from lib.studies import LocalStudies
-from lib.upstream import answer_dicom_seg
+from lib.upstream import answer_dicom_seg, pass_frames_on
 from lib.versions import Versions
 from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
@@ -66,6 +66,7 @@ class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no ty
             version=__version__,
         )
         answer_dicom_seg()
+        pass_frames_on()
         harden_endpoints()
 
     def init_datastore(self) -> Datastore:

@@ -250,3 +250,8 @@ def test_cohort_grows_without_changing_its_first_patients(tmp_path: Path) -> Non
 def test_cohort_of_a_negative_size_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="healthy=-1"):
         write_cohort(tmp_path, healthy=-1)
+
+
+def test_a_point_that_rounds_up_to_the_end_of_the_grid_is_inside_it() -> None:
+    """This patient's vessels draw a height that float32 rounds up to the field's very top."""
+    assert make_chest(2749604155, shape=(144, 126, 80), spacing=(2.4, 2.4, 3.0)).ct.shape == (144, 126, 80)
