@@ -11,11 +11,14 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import psutil
+import pytest
 import requests
 
 from tests.app.conftest import OVERLAY, copy_chests, truth_of
 from tests.app_server import APP, Server, running_server
 from tests.e2e.conftest import TRAINING
+
+pytestmark = pytest.mark.slow  # minutes of real commands and servers
 
 QUIET = {"MONAI_LABEL_AUTO_UPDATE_SCORING": "false"}
 

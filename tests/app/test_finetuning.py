@@ -173,6 +173,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_the_old_weights_and_the_next_clears_up(
     app: tuple[FineTune, Versions], corrected: LocalDatastore, studies: Path
 ) -> None:
@@ -199,6 +200,7 @@ def test_a_killed_run_leaves_the_old_weights_and_the_next_clears_up(
     assert not leftovers(task.model_dir)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_sentence(
     app: tuple[FineTune, Versions], corrected: LocalDatastore, studies: Path
 ) -> None:

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pytest
 import requests
 from monailabel.client import MONAILabelClient
 
 from tests.app.conftest import OVERLAY, copy_chests, truth_of
 from tests.app_server import running_server
 from tests.e2e.conftest import TRAINING
+
+pytestmark = pytest.mark.slow  # minutes of real commands and servers
 
 INFERENCES, THREADS = 20, 4
 INFO_S = 2.0

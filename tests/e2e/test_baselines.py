@@ -14,6 +14,8 @@ from normnet.evaluation import evaluate_folder
 from normnet.training import completed_iterations
 from tests.e2e.conftest import COARSE, CONFIGS, TRAINING, bundle_command, python
 
+pytestmark = pytest.mark.slow  # minutes of real commands and servers
+
 OVERLAYS = sorted(path.stem for path in (CONFIGS / "baselines").glob("*.json"))
 TINY = {
     **COARSE,

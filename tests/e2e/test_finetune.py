@@ -13,6 +13,8 @@ from normnet.checkpoints import read_checkpoint
 from normnet.training import completed_iterations
 from tests.e2e.conftest import TRAINING, bundle_command, python
 
+pytestmark = pytest.mark.slow  # minutes of real commands and servers
+
 SCORES = {
     "val_healthy_dice",
     "val_lesion_kept_out",

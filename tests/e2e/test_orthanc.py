@@ -37,7 +37,9 @@ class Hospital:
     folder: Path
 
 
-@pytest.fixture(scope="module", params=["generated", pytest.param("real", marks=pytest.mark.real_ct)])
+@pytest.fixture(
+    scope="module", params=["generated", pytest.param("real", marks=[pytest.mark.real_ct, pytest.mark.slow])]
+)
 def hospital(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
     work = tmp_path_factory.mktemp("hospital")
     if request.param == "real":

@@ -9,6 +9,8 @@ import pytest
 
 from tests.e2e.conftest import SEGMENTING, bundle_command, python
 
+pytestmark = pytest.mark.slow  # minutes of real commands and servers
+
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
 BOTH = ["inference", "multi_gpu_inference"]
 
