@@ -6,6 +6,7 @@ python -m monailabel.main start_server --app monailabel_app --studies STUDIES --
 from pathlib import Path
 
 from lib.batch import BatchInfer
+from lib.dicom_endpoints import answer_dicom_seg, pass_frames_on
 from lib.dicom_folder import DICOMFolderStudies, holds_dicom
 from lib.dicomweb import DICOMWebStudies, dicomweb_client
 from lib.endpoints import harden_endpoints
@@ -15,7 +16,6 @@ from lib.pipeline import Pipeline
 from lib.scoring import Disagreement
 from lib.strategies import MostDisagreed
 from lib.studies import LocalStudies
-from lib.upstream import answer_dicom_seg, pass_frames_on
 from lib.versions import Versions
 from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from generator.cohort import write_cohort
 from normnet import bundle_root
 from normnet.errors import report_input_errors
+from normnet.metrics import voxel_scores
 from normnet.report import written_whole
 from normnet.results import study_result
 from normnet.studies import find_studies
@@ -152,12 +153,8 @@ def test_dice(pipeline: Pipeline, versions: Versions, cases: list[Path]) -> floa
         with torch.no_grad():
             study["pred"] = run.inferer(study["image"][None], network)[0]
         result = study_result(run.postprocessing(study))
-        lesion = result.masks["lesion"]
         truth = nib.as_closest_canonical(nib.load(str(case).replace(".nii.gz", "_lesions.nii.gz")))
-        true = np.asarray(truth.dataobj) > 0
-        scores.append(
-            2 * np.count_nonzero(lesion & true) / (np.count_nonzero(lesion) + np.count_nonzero(true))
-        )
+        scores.append(voxel_scores(result.masks["lesion"], np.asarray(truth.dataobj))["DSC"] / 100)
     return float(np.mean(scores))
 
 

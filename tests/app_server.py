@@ -67,20 +67,9 @@ def running_server(
         "MONAI_LABEL_DICOMWEB_CACHE_PATH": str(work / "dicom"),
         **(env or {}),
     }
-    address = ["--host", "127.0.0.1", "--port", str(port)]
-    command = [
-        sys.executable,
-        "-m",
-        "monailabel.main",
-        "start_server",
-        "--app",
-        str(APP),
-        "--studies",
-        str(studies),
-    ]
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [*command, *address, *words], stdout=output, stderr=output, env=environment
+            [*server_command(studies, port), *words], stdout=output, stderr=output, env=environment
         )
     try:
         url = f"http://127.0.0.1:{port}"
@@ -92,6 +81,12 @@ def running_server(
             process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
+
+
+def server_command(studies: Path | str, port: int) -> list[str]:
+    """Gives the README's plain command."""
+    start = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(APP)]
+    return [*start, "--studies", str(studies), "--host", "127.0.0.1", "--port", str(port)]
 
 
 def wait_until_up(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -5,6 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from normnet.checkpoints import save_weights
+from normnet.ensemble import Ensemble
 
 REAL_CT = Path(__file__).resolve().parents[1].parent / "shared" / "ct"
 
@@ -15,6 +19,15 @@ def real_ct() -> Path:
     if not REAL_CT.is_dir():
         pytest.skip(f"real CT is not here: {REAL_CT.name} is expected beside the checkout, in shared/ct")
     return REAL_CT
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained ensemble of two."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "model.pt"
+    save_weights(Ensemble(members=2), path)
+    return path
 
 
 EXIT_STATUS = pytest.StashKey[int]()

@@ -10,7 +10,7 @@ from normnet.corrections import corrected_transforms, lesion_free_transforms
 from normnet.errors import InputError
 from normnet.healthy_volumes import HealthyVolumes, healthy_transforms
 from normnet.intensity import TAU
-from normnet.studies import load_datalist
+from normnet.studies import listed_item, load_datalist
 from normnet.thorax import MODEL_SPACING
 
 __all__ = ["corrected_volumes", "held_out_studies", "load_corrections", "volumes_without_lesions"]
@@ -111,12 +111,9 @@ def _read(listing: Path) -> dict[str, Any]:
 
 
 def _item(listing: Path, where: str, item: Any) -> dict[str, Any]:
-    wanted = ("image", "label")
-    if not isinstance(item, dict) or not all(isinstance(item.get(key), str) for key in wanted):
-        raise InputError(f'{listing}: expected {where} to be {{"image": path, "label": path}}, got {item!r}.')
-    paths = {key: listing.parent / item[key] for key in wanted}
-    for key, path in paths.items():
-        if not path.exists():
-            raise InputError(f"{listing}: expected {key!r} of {where} at {path}, but it is not there.")
-    lungs = {"lungs": str(listing.parent / item["lungs"])} if isinstance(item.get("lungs"), str) else {}
-    return {"image": str(paths["image"]), "exclude": str(paths["label"]), **lungs}
+    found = listed_item(listing, where, item, wanted=("image", "label"), paths=("image", "label", "lungs"))
+    return {
+        "exclude" if key == "label" else key: found[key]
+        for key in ("image", "label", "lungs")
+        if key in found
+    }

@@ -1,15 +1,14 @@
 """Scans whose lesions an annotator has corrected: real lesions, and real healthy tissue round them."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from monai.config import KeysCollection
-from monai.transforms import Compose, EnsureTyped, MapTransform, SelectItemsd
+from monai.transforms import Compose, MapTransform
 
 from generator import healthy_target
-from normnet.edges import RemoveErroneousEdgesd
-from normnet.exclusion import ExcludeFromLungsd
+from normnet.healthy_volumes import healthy_transforms, stored
 from normnet.intensity import TAU
 from normnet.lesion_labels import LoadLesionsd
 from normnet.reading import LoadCTd
@@ -36,11 +35,11 @@ def corrected_transforms(
     """
     return Compose(
         [
-            *_on_model_grid(lungs, spacing),
+            LoadCTd(keys="image"),
+            LoadLesionsd(keys="image"),
+            *thorax_transforms(lungs=lungs, spacing=spacing, more_masks=("exclude",)),
             CorrectedTargetd(keys="image", tau=tau),
-            SelectItemsd(keys=["image", "label", "lesion", "tissue"]),
-            EnsureTyped(keys="image", dtype=torch.float16, track_meta=False),
-            EnsureTyped(keys=["label", "lesion", "tissue"], dtype=torch.uint8, track_meta=False),
+            *stored(["label", "lesion", "tissue"]),
         ]
     )
 
@@ -55,16 +54,7 @@ def lesion_free_transforms(*, lungs: str = "classical", spacing: Sequence[float]
     Returns:
         From `image` and `exclude`, both paths, to the volumes of `normnet.healthy_volumes.healthy_transforms`.
     """
-    return Compose(
-        [
-            *_on_model_grid(lungs, spacing),
-            ExcludeFromLungsd(keys="image"),
-            RemoveErroneousEdgesd(keys="image"),
-            SelectItemsd(keys=["image", "lungs"]),
-            EnsureTyped(keys="image", dtype=torch.float16, track_meta=False),
-            EnsureTyped(keys="lungs", dtype=torch.uint8, track_meta=False),
-        ]
-    )
+    return healthy_transforms(lungs=lungs, spacing=spacing, load_exclusion=LoadLesionsd(keys="image"))
 
 
 class CorrectedTargetd(MapTransform):
@@ -98,14 +88,3 @@ class CorrectedTargetd(MapTransform):
             data["lesion"] = lesion
             data["tissue"] = lungs.to(torch.uint8) + lesion.to(torch.uint8)
         return data
-
-
-def _on_model_grid(lungs: str, spacing: Sequence[float]) -> list[MapTransform]:
-    return cast(
-        list[MapTransform],
-        [
-            LoadCTd(keys="image"),
-            LoadLesionsd(keys="image"),
-            *thorax_transforms(lungs=lungs, spacing=spacing, more_masks=("exclude",)),
-        ],
-    )

@@ -1,18 +1,21 @@
-"""Results back from the model's grid onto the CT's own."""
+"""Results on the CT's own grid: brought back from the model's, turned from RAS, saved."""
 
+import os
 from collections.abc import Hashable, Mapping
+from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import MapTransform
+from monai.transforms import MapTransform, Orientation
 from monai.utils import convert_to_dst_type
 
 from normnet.errors import InputError
 
-__all__ = ["ToCTGridd", "nearest_on_grid"]
+__all__ = ["ToCTGridd", "nearest_on_grid", "save_nifti", "to_grid_of"]
 
 SKEW = 1e-3
 """Most that one axis of a grid may lean along another axis of the other grid, as a share of its own step."""
@@ -84,3 +87,23 @@ class ToCTGridd(MapTransform):
                 raise InputError(f"{file}: expected axes at right angles, got a sheared grid.") from error
             data[key] = convert_to_dst_type(sampled, ct, dtype=sampled.dtype, device=sampled.device)[0]
         return data
+
+
+def to_grid_of(volume: np.ndarray, affine: torch.Tensor, ct: MetaTensor) -> np.ndarray:
+    """Turns a volume of a CT in RAS to the axes of the CT as it was read.
+
+    Args:
+        volume: (X, Y, Z).
+        affine: of the RAS grid, (4, 4).
+        ct: as it was read.
+    """
+    axes = "".join(nib.orientations.aff2axcodes(ct.affine.cpu().numpy()))
+    tensor = MetaTensor(torch.as_tensor(volume)[None], affine=affine)
+    return Orientation(axcodes=axes, labels=None)(tensor)[0].numpy().astype(volume.dtype)
+
+
+def save_nifti(volume: np.ndarray, affine: torch.Tensor, path: Path) -> None:
+    """Saves a volume, (X, Y, Z), as NIfTI in mm."""
+    image = nib.Nifti1Image(volume, affine.cpu().numpy())
+    image.header.set_xyzt_units("mm")
+    nib.save(image, os.fspath(path))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from monai.data import PersistentDataset
 from monai.data.utils import pickle_hashing
-from monai.transforms import Compose, EnsureTyped, SelectItemsd
+from monai.transforms import Compose, EnsureTyped, MapTransform, SelectItemsd
 from tqdm import tqdm
 
 from normnet.edges import RemoveErroneousEdgesd
@@ -17,7 +17,7 @@ from normnet.exclusion import ExcludeFromLungsd, LoadExclusiond
 from normnet.reading import LoadCTd
 from normnet.thorax import MODEL_SPACING, thorax_transforms
 
-__all__ = ["SLAB_SLICES", "HealthyVolumes", "content_hash", "healthy_transforms"]
+__all__ = ["SLAB_SLICES", "HealthyVolumes", "content_hash", "healthy_transforms", "stored"]
 
 SLAB_SLICES = 32
 """Slices of a training volume (III-C1)."""
@@ -26,12 +26,18 @@ CACHE_VERSION = 1
 """Raised when the preprocessing code changes what it computes, so that no old cache is read."""
 
 
-def healthy_transforms(*, lungs: str = "classical", spacing: Sequence[float] = MODEL_SPACING) -> Compose:
+def healthy_transforms(
+    *,
+    lungs: str = "classical",
+    spacing: Sequence[float] = MODEL_SPACING,
+    load_exclusion: MapTransform | None = None,
+) -> Compose:
     """Composes all that happens to a healthy CT before lesions are put in: file to H and M, erroneous edges removed.
 
     Args:
         lungs: name of the lung backend.
         spacing: of the model's grid, mm.
+        load_exclusion: writes `exclude`, the mask of what is left out; `normnet.exclusion.LoadExclusiond` by default.
 
     Returns:
         From a datalist item to `image` (1, X, Y, Z) float16 in [0, 1] and `lungs` (1, X, Y, Z) uint8.
@@ -39,15 +45,22 @@ def healthy_transforms(*, lungs: str = "classical", spacing: Sequence[float] = M
     return Compose(
         [
             LoadCTd(keys="image"),
-            LoadExclusiond(keys="image"),
+            load_exclusion or LoadExclusiond(keys="image"),
             *thorax_transforms(lungs=lungs, spacing=spacing, more_masks=("exclude",)),
             ExcludeFromLungsd(keys="image"),
             RemoveErroneousEdgesd(keys="image"),
-            SelectItemsd(keys=["image", "lungs"]),
-            EnsureTyped(keys="image", dtype=torch.float16, track_meta=False),
-            EnsureTyped(keys="lungs", dtype=torch.uint8, track_meta=False),
+            *stored(["lungs"]),
         ]
     )
+
+
+def stored(masks: Sequence[str]) -> list[MapTransform]:
+    """Lists what ends every preprocessing: `image` as float16 and these masks as uint8 are kept, and nothing else."""
+    return [
+        SelectItemsd(keys=["image", *masks]),
+        EnsureTyped(keys="image", dtype=torch.float16, track_meta=False),
+        EnsureTyped(keys=masks, dtype=torch.uint8, track_meta=False),
+    ]
 
 
 class HealthyVolumes(PersistentDataset):

@@ -1,6 +1,5 @@
 """A study's results as files: masks on the CT's own grid, a report, a picture."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -8,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
@@ -17,12 +15,13 @@ from monai.transforms import Orientation
 
 from normnet import __version__
 from normnet.checkpoints import weights_hash
+from normnet.ct_grid import save_nifti, to_grid_of
 from normnet.errors import InputError
 from normnet.lung_sides import split_sides
 from normnet.pictures import overlay_picture
 from normnet.report import lesion_report, write_report
 
-__all__ = ["SaveStudy", "StudyResult", "study_result", "to_grid_of"]
+__all__ = ["SaveStudy", "StudyResult", "study_result"]
 
 
 @dataclass(frozen=True)
@@ -48,13 +47,6 @@ class StudyResult:
     def on_ct_grid(self, volume: np.ndarray, ct: MetaTensor) -> np.ndarray:
         """Turns a RAS volume to the axes of the CT as it was read."""
         return to_grid_of(volume, self.affine, ct)
-
-
-def to_grid_of(volume: np.ndarray, affine: torch.Tensor, ct: MetaTensor) -> np.ndarray:
-    """Turns a volume, (X, Y, Z), of a CT in RAS, whose affine this is, to the axes of the CT as it was read."""
-    axes = "".join(nib.orientations.aff2axcodes(ct.affine.cpu().numpy()))
-    tensor = MetaTensor(torch.as_tensor(volume)[None], affine=affine)
-    return Orientation(axcodes=axes, labels=None)(tensor)[0].numpy().astype(volume.dtype)
 
 
 def study_result(study: Mapping[str, Any]) -> StudyResult:
@@ -134,11 +126,11 @@ class SaveStudy:
         ct: MetaTensor = study["ct"]
         result = study_result(study)
         for name, mask in result.masks.items():
-            _save_nifti(result.on_ct_grid(mask.astype(np.uint8), ct), ct, folder / f"{name}.nii.gz")
-        _save_nifti(result.on_ct_grid(result.disagreement, ct), ct, folder / "disagreement.nii.gz")
+            save_nifti(result.on_ct_grid(mask.astype(np.uint8), ct), ct.affine, folder / f"{name}.nii.gz")
+        save_nifti(result.on_ct_grid(result.disagreement, ct), ct.affine, folder / "disagreement.nii.gz")
         if self.probability:
             mean = _in_ras(study, ["probability"])["probability"].astype(np.float32)
-            _save_nifti(result.on_ct_grid(mean, ct), ct, folder / "probability.nii.gz")
+            save_nifti(result.on_ct_grid(mean, ct), ct.affine, folder / "probability.nii.gz")
         versions = {"normnet": __version__, "torch": str(torch.__version__)}
         write_report(folder / "report.json", result.report, versions, weights_hash(self.checkpoint))
         overlay_picture(
@@ -161,10 +153,3 @@ def _in_ras(study: Mapping[str, Any], keys: list[str]) -> dict[str, np.ndarray]:
         key: turn(MetaTensor(torch.as_tensor(study[key].cpu().numpy()), affine=affine))[0].numpy()
         for key in keys
     }
-
-
-def _save_nifti(volume: np.ndarray, ct: MetaTensor, path: Path) -> None:
-    """Saves a volume that lies on the CT's own grid."""
-    image = nib.Nifti1Image(volume, ct.affine.cpu().numpy())
-    image.header.set_xyzt_units("mm")
-    nib.save(image, os.fspath(path))

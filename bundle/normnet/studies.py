@@ -150,14 +150,29 @@ def _listed(listing: Path, section: Section) -> list[dict[str, Any]]:
         raise InputError(f"{listing}: expected JSON with a list {section!r}, but it has none.") from error
     if not isinstance(items, list) or not items:
         raise InputError(f"{listing}: expected a list {section!r} of CTs, got an empty one or another type.")
-    return [_listed_item(listing, f"{section}[{index}]", item) for index, item in enumerate(items)]
+    return [listed_item(listing, f"{section}[{index}]", item) for index, item in enumerate(items)]
 
 
-def _listed_item(listing: Path, where: str, item: Any) -> dict[str, Any]:
-    if not isinstance(item, dict) or not isinstance(item.get("image"), str):
-        raise InputError(f'{listing}: expected {where} to be {{"image": path, ...}}, got {item!r}.')
+def listed_item(
+    listing: Path, where: str, item: Any, *, wanted: Sequence[str] = ("image",), paths: Sequence[str] = PATHS
+) -> dict[str, Any]:
+    """Checks one item of a datalist, and makes its paths absolute.
+
+    Args:
+        listing: the datalist's file; paths in it are relative to its folder.
+        where: the item's place in it, for errors.
+        item: as it stands there.
+        wanted: keys that must be there, each a path.
+        paths: keys that are paths where they are there.
+
+    Raises:
+        InputError: a key is missing, or a file is not there.
+    """
+    if not isinstance(item, dict) or not all(isinstance(item.get(key), str) for key in wanted):
+        form = ", ".join(f'"{key}": path' for key in wanted)
+        raise InputError(f"{listing}: expected {where} to be {{{form}, ...}}, got {item!r}.")
     item = dict(item)
-    for key in item.keys() & set(PATHS):
+    for key in item.keys() & set(paths):
         path = listing.parent / str(item[key])
         if not path.exists():
             raise InputError(f"{listing}: expected {key!r} of {where} at {path}, but it is not there.")

@@ -15,10 +15,11 @@ from monailabel.interfaces.tasks.infer_v2 import InferType
 from monailabel.tasks.infer.basic_infer import BasicInferTask
 
 from normnet.checkpoints import weights_hash
+from normnet.ct_grid import to_grid_of
 from normnet.errors import InputError
 from normnet.lung_sides import split_sides
 from normnet.report import MM3_PER_ML
-from normnet.results import study_result, to_grid_of
+from normnet.results import study_result
 from normnet.studies import find_studies
 
 from .pipeline import CURRENT, Pipeline

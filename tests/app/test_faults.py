@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 import requests
 
 from tests.app.conftest import OVERLAY, copy_chests, truth_of
-from tests.app_server import APP, Server, running_server
+from tests.app_server import Server, running_server, server_command
 from tests.e2e.conftest import TRAINING
 
 pytestmark = pytest.mark.slow  # minutes of real commands and servers
@@ -104,17 +103,7 @@ def test_without_weights_it_says_which_command_makes_them(chests: Path, tmp_path
     studies = copy_chests(chests, tmp_path / "studies")
     bundle = tmp_path / "bundle"
     bundle.mkdir()
-    command = [
-        sys.executable,
-        "-m",
-        "monailabel.main",
-        "start_server",
-        "--app",
-        str(APP),
-        "--studies",
-        str(studies),
-    ]
-    address = ["--host", "127.0.0.1", "--port", "0", "--conf", "bundle", str(bundle)]
-    done = subprocess.run([*command, *address], capture_output=True, text=True, timeout=120, check=False)
+    command = [*server_command(studies, 0), "--conf", "bundle", str(bundle)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode != 0
     assert "python scripts/train_ensemble.py HEALTHY_DIR" in done.stdout + done.stderr

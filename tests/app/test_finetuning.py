@@ -13,15 +13,11 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-import torch
 from monailabel.datastore.local import LocalDatastore
 
-from generator.cohort import write_cohort
 from monailabel_app.lib.finetuning import FineTune
 from monailabel_app.lib.versions import Versions
 from normnet import bundle_root
-from normnet.checkpoints import save_weights
-from normnet.ensemble import Ensemble
 from normnet.errors import InputError
 from tests.e2e.conftest import SEGMENTING, TRAINING
 
@@ -41,23 +37,6 @@ task({"max_epochs": 1}, LocalDatastore(str(studies)))
 """
 
 
-@pytest.fixture(scope="module")
-def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two diseased chests with their truth."""
-    folder = tmp_path_factory.mktemp("cohort")
-    write_cohort(folder, healthy=0, diseased=2, shape=(96, 84, 48), spacing=(3.6, 3.6, 5.0))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained ensemble of two."""
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "model.pt"
-    save_weights(Ensemble(members=2), path)
-    return path
-
-
 @pytest.fixture
 def app(tmp_path: Path, weights: Path) -> tuple[FineTune, Versions]:
     overlay = tmp_path / "overlay.json"
@@ -67,19 +46,19 @@ def app(tmp_path: Path, weights: Path) -> tuple[FineTune, Versions]:
 
 
 @pytest.fixture
-def studies(tmp_path: Path, cohort: Path) -> Path:
+def studies(tmp_path: Path, chests: Path) -> Path:
     folder = tmp_path / "studies"
     folder.mkdir()
     for case in ("covid_0", "covid_1"):
-        shutil.copy(cohort / "diseased" / f"{case}.nii.gz", folder)
+        shutil.copy(chests / "diseased" / f"{case}.nii.gz", folder)
     return folder
 
 
 @pytest.fixture
-def corrected(studies: Path, cohort: Path, tmp_path: Path) -> LocalDatastore:
+def corrected(studies: Path, chests: Path, tmp_path: Path) -> LocalDatastore:
     """Two scans with final labels; one says that there is no lesion."""
     datastore = LocalDatastore(str(studies))
-    truth = cohort / "diseased" / "covid_0_lesions.nii.gz"
+    truth = chests / "diseased" / "covid_0_lesions.nii.gz"
     datastore.save_label("covid_0", str(truth), "final", {})
     scan = nib.load(studies / "covid_1.nii.gz")
     nib.save(nib.Nifti1Image(np.zeros(scan.shape, np.uint8), scan.affine), tmp_path / "empty.nii.gz")

@@ -7,12 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from generator.cohort import write_cohort
 from normnet import bundle_root
-from normnet.checkpoints import save_weights
-from normnet.ensemble import Ensemble
 
 CONFIGS = Path(bundle_root()) / "configs"
 COARSE = {"spacing": [3.6, 3.6, 5.0]}
@@ -37,15 +34,6 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cohort")
     write_cohort(folder, healthy=3, diseased=2, shape=(96, 84, 48), spacing=(3.6, 3.6, 5.0))
     return folder
-
-
-@pytest.fixture(scope="session")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained ensemble of two."""
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "model.pt"
-    save_weights(Ensemble(members=2), path)
-    return path
 
 
 def bundle_command(run_id: str, configs: list[str], folder: Path = CONFIGS, **settings: object) -> list[str]:

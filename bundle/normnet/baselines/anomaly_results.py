@@ -1,16 +1,14 @@
 """A study's anomaly as files: the map, what healthy lungs would look like, and masks on the CT's own grid."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import nibabel as nib
 import numpy as np
 import torch
 from monai.data import MetaTensor
-from monai.transforms import Orientation
 
+from normnet.ct_grid import save_nifti, to_grid_of
 from normnet.results import SaveStudy
 
 __all__ = ["SaveAnomaly", "write_masks"]
@@ -34,7 +32,8 @@ class SaveAnomaly(SaveStudy):
 
     def _write(self, study: Mapping[str, Any], folder: Path) -> None:
         ct: MetaTensor = study["ct"]
-        lungs = cast(MetaTensor, _on_grid(study["lung_mask"], ct) > 0)
+        mask: MetaTensor = study["lung_mask"].cpu()
+        lungs = MetaTensor(to_grid_of(mask[0].numpy() > 0, mask.affine, ct)[None], affine=ct.affine)
         scored = torch.as_tensor(study["pred"]).as_subclass(torch.Tensor).cpu()
         anomaly, reconstruction = (MetaTensor(channel[None], affine=ct.affine) for channel in scored)
         if self.masked:
@@ -61,13 +60,5 @@ def write_masks(folder: Path, anomaly: MetaTensor, lungs: MetaTensor, threshold:
     _save(cast(MetaTensor, lungs > 0), np.uint8, folder / "lungs.nii.gz")
 
 
-def _on_grid(mask: MetaTensor, ct: MetaTensor) -> MetaTensor:
-    """Turns a mask on the CT's RAS grid to the axes of the CT as it was read."""
-    axes = "".join(nib.orientations.aff2axcodes(ct.affine.cpu().numpy()))
-    return cast(MetaTensor, Orientation(axcodes=axes, labels=None)(mask.cpu()))
-
-
 def _save(volume: MetaTensor, dtype: type, path: Path) -> None:
-    image = nib.Nifti1Image(volume[0].numpy().astype(dtype), volume.affine.cpu().numpy())
-    image.header.set_xyzt_units("mm")
-    nib.save(image, os.fspath(path))
+    save_nifti(volume[0].numpy().astype(dtype), volume.affine, path)

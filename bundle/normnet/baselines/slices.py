@@ -8,18 +8,16 @@ import torch
 from monai.transforms import (
     Compose,
     CopyItemsd,
-    EnsureTyped,
     MapTransform,
     Orientationd,
     Randomizable,
     ScaleIntensityRanged,
-    SelectItemsd,
     Spacingd,
 )
 from torch.nn import functional
 
 from normnet.exclusion import ExcludeFromLungsd, LoadExclusiond
-from normnet.healthy_volumes import healthy_transforms
+from normnet.healthy_volumes import healthy_transforms, stored
 from normnet.intensity import HU_WINDOW
 from normnet.lungs import SegmentLungsd
 from normnet.reading import LoadCTd
@@ -144,9 +142,7 @@ def healthy_slice_transforms(
             LoadExclusiond(keys="image"),
             *slice_transforms(masked=False, lungs=lungs, spacing=spacing, more_masks=("exclude",)),
             ExcludeFromLungsd(keys="image"),
-            SelectItemsd(keys=["image", "lungs"]),
-            EnsureTyped(keys="image", dtype=torch.float16, track_meta=False),
-            EnsureTyped(keys="lungs", dtype=torch.uint8, track_meta=False),
+            *stored(["lungs"]),
         ]
     )
 

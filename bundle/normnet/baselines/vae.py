@@ -1,9 +1,11 @@
 """VAE, VAE Spatial and VAE Original: the same network, on other bottlenecks or images (IV-C)."""
 
+from typing import Any
+
 import torch
 from torch.nn import functional
 
-from normnet.baselines.autoencoder import LATENT_SIZE, SliceAutoencoder
+from normnet.baselines.autoencoder import SliceAutoencoder
 
 __all__ = ["KL_WEIGHT", "VAE", "kl_to_standard_normal", "sample"]
 
@@ -15,24 +17,15 @@ class VAE(SliceAutoencoder):
     """Codes are drawn from a normal distribution that is held near the standard one.
 
     Args:
-        image_size: edge of a slice, a multiple of 16.
-        latent_size: size of the bottleneck.
-        spatial: a bottleneck with place, VAE Spatial's 8 x 8 x 128.
-        dropout: rate.
+        *settings: of the `SliceAutoencoder`; `spatial` is VAE Spatial's 8 x 8 x 128.
         kl_weight: alpha of IV-C.
+        **more_settings: of the `SliceAutoencoder`, by name.
     """
 
-    def __init__(
-        self,
-        image_size: int = 128,
-        latent_size: int = LATENT_SIZE,
-        spatial: bool = False,
-        dropout: float = 0.0,
-        kl_weight: float = KL_WEIGHT,
-    ) -> None:
-        super().__init__(image_size, latent_size, spatial, dropout)
+    def __init__(self, *settings: Any, kl_weight: float = KL_WEIGHT, **more_settings: Any) -> None:
+        super().__init__(*settings, **more_settings)
         self.kl_weight = kl_weight
-        self.to_log_variance = self.head(latent_size)
+        self.to_log_variance = self.head(self.latent_size)
 
     def distribution(self, slices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Maps slices to the mean and the log variance of their codes; `encode` gives the mean alone."""
