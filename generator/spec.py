@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass, fields, replace
 
-__all__ = ["FIXED_PROBABILITY_MAPS", "FIXED_SALT_NOISE", "FIXED_SHAPES", "PAPER", "SPECS", "SynthesisSpec"]
+__all__ = [
+    "FIXED_PROBABILITY_MAPS",
+    "FIXED_SALT_NOISE",
+    "FIXED_SHAPES",
+    "PAPER",
+    "SPECS",
+    "WIDE",
+    "SynthesisSpec",
+]
 
 Range = tuple[float, float]
 
@@ -126,8 +134,12 @@ FIXED_SALT_NOISE = replace(PAPER, fine_sigma=(2, 2), coarse_sigma=(2, 2), bright
 150 is read on the scale 0..255 (decision): 0.59, the middle of [0.4, 0.8].
 """
 
+WIDE = replace(PAPER, small_count=(5, 15), small_radius=(2, 10), brightness=(0.35, 1.0))
+"""Beyond the paper: fainter lesions and solid ones, more of the small ones and tinier (bundle/docs/accuracy.md)."""
+
 SPECS = {
     "paper": PAPER,
+    "wide": WIDE,
     "fixed_shapes": FIXED_SHAPES,
     "fixed_probability_maps": FIXED_PROBABILITY_MAPS,
     "fixed_salt_noise": FIXED_SALT_NOISE,

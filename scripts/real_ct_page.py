@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["page"]
+__all__ = ["page", "table"]
 
 SHOWS = {
     "covid_p001": "COVID-19, multifocal ground glass",
@@ -109,7 +109,7 @@ def page(
         training=training,
         members=members,
         weights=weights,
-        load=_table(
+        load=table(
             ("scan", "shows", "lung, mL", "lesion, mL", "lesion, % of lung", "lesions", "largest, mL"),
             [
                 (
@@ -124,7 +124,7 @@ def page(
                 for study, report in studies.items()
             ],
         ),
-        slices=_table(
+        slices=table(
             (
                 "scan",
                 "slices scored",
@@ -144,11 +144,11 @@ def page(
             ],
         ),
         count=nodules["groups"]["all"][0],
-        nodules=_table(
+        nodules=table(
             ("nodules", "put in", "found", "by chance"),
             [(name, *counts) for name, counts in nodules["groups"].items()],
         ),
-        cost=_table(
+        cost=table(
             ("scan", "minutes", "memory, GiB", "machine"),
             [
                 (study, f"{run['minutes']:.1f}", f"{run['peak_gib']:.1f}", run["machine"])
@@ -169,6 +169,7 @@ def _source(study: str) -> str:
     return f"{COVID_CT_MD}; {LIDC}" if study == "normal001_nodules" else COVID_CT_MD
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Writes a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

@@ -12,6 +12,7 @@ import fire
 from normnet import bundle_root
 from normnet.ensemble import MEMBERS, merge_members
 from normnet.errors import InputError, report_input_errors
+from normnet.network import ARCHITECTURE
 
 CONFIGS = Path(bundle_root()) / "configs"
 
@@ -23,7 +24,7 @@ def train_ensemble(
     ckpt_dir: str | None = None,
     output_dir: str | None = None,
     configs: str = "train",
-    architecture: str = "unet",
+    architecture: str = ARCHITECTURE,
     **overrides: object,
 ) -> None:
     """Trains members 0, 1, ... through `python -m monai.bundle run training` and writes CKPT_DIR/model.pt.

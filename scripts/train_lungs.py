@@ -13,9 +13,12 @@ import fire
 import nibabel as nib
 import numpy as np
 import torch
-from monai.transforms import Compose, Orientationd
+from monai.data import MetaTensor
+from monai.transforms import Compose, Orientationd, Spacingd
 from tqdm import tqdm
 
+from generator.chest import Chest
+from generator.pathology import PathologySpec, add_pathology
 from normnet.errors import InputError, report_input_errors
 from normnet.lungs import SegmentLungsd
 from normnet.nnunet_lungs import load_predictor
@@ -26,6 +29,14 @@ NUMBER, DATASET = 1, "Dataset001_Lungs"
 MOST_FOLDS = 5  # of nnU-Net's cross-validation; each needs a case to validate on
 AUGMENTING = "nnUNet_n_proc_DA"  # nnU-Net reads from it how many processes augment
 MODEL = Path("results", DATASET, "nnUNetTrainer__nnUNetPlans__2d")
+OPEN_AIRWAY_HU = -940.0
+"""Below it lung is an open bronchus, which stays dark in consolidation, HU."""
+
+SMALL_MM = 2.0
+"""In-plane voxel size of the small plan, mm."""
+
+SMALL_PATCH, SMALL_BATCH, SMALL_FEATURES = [192, 192], 8, [16, 32, 64, 128, 128]
+"""Of the small plan: 0.8 M weights, where nnU-Net's own 2D plan has 46 M."""
 
 
 def _save(volume: torch.Tensor, dtype: type, path: Path) -> None:
@@ -35,30 +46,114 @@ def _save(volume: torch.Tensor, dtype: type, path: Path) -> None:
     nib.save(nib.Nifti1Image(volume[0].cpu().numpy().astype(dtype), affine), path)
 
 
-def _convert(cts: str, work: Path, lungs_backend: str) -> None:
+def with_dense_lesions(ct: np.ndarray, lungs: np.ndarray, affine: np.ndarray, seed: int) -> np.ndarray:
+    """Fills parts of healthy lungs, up to a whole lobe, with tissue as dense as the chest wall.
+
+    Consolidation with open bronchi, bands along the pleura as thin as a scar or as thick as an effusion, and ground
+    glass (`generator.pathology`). The lung mask stays right, so that no one has to draw it.
+
+    Args:
+        ct: (X, Y, Z), HU, RAS.
+        lungs: (X, Y, Z) bool.
+        affine: (4, 4), of a grid along the axes.
+        seed: where all randomness comes from.
+
+    Returns:
+        (X, Y, Z) float32, HU.
+    """
+    rng = np.random.default_rng(seed)
+    spacing = tuple(float(mm) for mm in np.abs(np.diag(affine))[:3])
+    airways = lungs & (ct < OPEN_AIRWAY_HU)
+    chest = Chest(ct.astype(np.float32), lungs, airways, np.zeros_like(lungs), spacing, affine)  # type: ignore[arg-type]
+    spec = PathologySpec(
+        ground_glass=int(rng.integers(0, 3)),
+        consolidation=int(rng.integers(1, 4)),
+        bands=int(rng.integers(1, 4)),
+        consolidation_hu=(-60.0, 70.0),
+        band_hu=(-100.0, 60.0),
+        patch_mm=(15.0, float(rng.uniform(30, 110))),
+        band_mm=(5.0, float(rng.uniform(8, 35))),
+    )
+    return add_pathology(chest, rng=rng, spec=spec)[0]
+
+
+def _convert(cts: str, work: Path, lungs_backend: str, diseased: int, small: bool) -> None:
     """Writes CTs and lung masks in nnU-Net's raw layout, RAS."""
     studies = find_studies(cts)
-    if len(studies) < MOST_FOLDS:
+    if len(studies) * (1 + diseased) < MOST_FOLDS:
         raise InputError(f"{cts}: expected at least {MOST_FOLDS} CTs to train on, got {len(studies)}.")
-    steps = Compose(
-        [
-            LoadCTd(keys="image"),
-            Orientationd(keys="image", axcodes="RAS", labels=None),
-            SegmentLungsd(backend=lungs_backend),
-        ]
-    )
+    steps: list[Any] = [
+        LoadCTd(keys="image"),
+        Orientationd(keys="image", axcodes="RAS", labels=None),
+        SegmentLungsd(backend=lungs_backend),
+    ]
+    if small:
+        spacing = Spacingd(
+            keys=["image", "lungs"], pixdim=(SMALL_MM, SMALL_MM, -1), mode=["bilinear", "nearest"]
+        )
+        steps.append(spacing)
+    convert = Compose(steps)
     raw = work / "raw" / DATASET
-    for study in tqdm(studies, desc="Converting", unit="CT"):
-        item: Any = steps(dict(study))
-        _save(item["image"], np.float32, raw / "imagesTr" / f"{study['study']}_0000.nii.gz")
-        _save(item["lungs"], np.uint8, raw / "labelsTr" / f"{study['study']}.nii.gz")
+    if (raw / "dataset.json").is_file():  # it is written last
+        return
+    for number, study in enumerate(tqdm(studies, desc="Converting", unit="CT")):
+        item: Any = convert(dict(study))
+        image, lungs = item["image"], item["lungs"]
+        healthy = image[0].numpy()
+        for copy in range(1 + diseased):
+            if copy:
+                seed = number * diseased + copy
+                changed = with_dense_lesions(healthy, lungs[0].numpy() > 0, image.affine.numpy(), seed)
+                image = MetaTensor(torch.from_numpy(changed)[None], affine=item["image"].affine)
+            name = f"{study['study']}_{copy}" if diseased else study["study"]
+            _save(image, np.float32, raw / "imagesTr" / f"{name}_0000.nii.gz")
+            _save(lungs, np.uint8, raw / "labelsTr" / f"{name}.nii.gz")
     dataset = {
         "channel_names": {"0": "CT"},
         "labels": {"background": 0, "lungs": 1},
-        "numTraining": len(studies),
+        "numTraining": len(studies) * (1 + diseased),
         "file_ending": ".nii.gz",
     }
     (raw / "dataset.json").write_text(json.dumps(dataset, indent=4), encoding="utf-8")
+
+
+def _make_small(plans: Path) -> None:
+    """Replaces nnU-Net's 2D plan by one that two CPU cores train in minutes and a repository can hold."""
+    content = json.loads(plans.read_text(encoding="utf-8"))
+    plan = content["configurations"]["2d"]
+    plan.update(spacing=[SMALL_MM, SMALL_MM], patch_size=SMALL_PATCH, batch_size=SMALL_BATCH)
+    stages = len(SMALL_FEATURES)
+    plan["architecture"]["arch_kwargs"].update(
+        n_stages=stages,
+        features_per_stage=SMALL_FEATURES,
+        kernel_sizes=[[3, 3]] * stages,
+        strides=[[1, 1]] + [[2, 2]] * (stages - 1),
+        n_conv_per_stage=[2] * stages,
+        n_conv_per_stage_decoder=[2] * (stages - 1),
+    )
+    plans.write_text(json.dumps(content, indent=4), encoding="utf-8")
+
+
+def ship(model: str, target: str, fold: str = "0") -> None:
+    """Copies one fold of a trained model without what only its training needs.
+
+    Args:
+        model: nnU-Net's model folder.
+        target: the model folder to write; it is made.
+        fold: 0 to 4, or all.
+    """
+    source, folder = Path(model), Path(target)
+    weights = torch.load(
+        source / f"fold_{fold}" / "checkpoint_final.pth", map_location="cpu", weights_only=False
+    )
+    kept = ("network_weights", "init_args", "trainer_name", "inference_allowed_mirroring_axes")
+    own = folder / "fold_0"
+    own.mkdir(parents=True, exist_ok=True)
+    init = {key: value for key, value in weights["init_args"].items() if key in ("configuration", "fold")}
+    torch.save({**{key: weights[key] for key in kept}, "init_args": init}, own / "checkpoint_final.pth")
+    dataset = json.loads((source / "dataset.json").read_text(encoding="utf-8"))
+    (folder / "dataset.json").write_text(json.dumps(dataset, indent=1), encoding="utf-8")
+    (folder / "plans.json").write_text((source / "plans.json").read_text(encoding="utf-8"), encoding="utf-8")
 
 
 def train(
@@ -70,6 +165,9 @@ def train(
     epochs: int = 100,
     iterations: int = 250,
     processes: int = 2,
+    diseased: int = 0,
+    small: bool = False,
+    on_all: bool = False,
 ) -> None:
     """Converts, plans, preprocesses and trains; a stopped training goes on where it was.
 
@@ -81,6 +179,9 @@ def train(
         epochs: of each fold.
         iterations: of each epoch.
         processes: that preprocess and augment.
+        diseased: copies of each CT with dense lesions put in, beside the CT itself; its lung mask stays.
+        small: whether to replace nnU-Net's 2D plan by a small one, for a CPU.
+        on_all: train one network on all CTs, nnU-Net's fold `all`, in the place of folds.
     """
     folder = Path(work).resolve()
     for name in ("raw", "preprocessed", "results"):
@@ -93,15 +194,17 @@ def train(
 
     prepared = folder / "prepared"
     if not prepared.exists():
-        _convert(cts, folder, lungs_backend)
+        _convert(cts, folder, lungs_backend, diseased, small)
         plan.extract_fingerprints([NUMBER], num_processes=processes, check_dataset_integrity=True)
         plan.plan_experiments([NUMBER])
+        if small:
+            _make_small(folder / "preprocessed" / DATASET / "nnUNetPlans.json")
         plan.preprocess([NUMBER], configurations=["2d"], num_processes=[processes])
         prepared.touch()
     if processes == 1:  # nnU-Net then augments in this process; its planning takes no 0
         os.environ[AUGMENTING] = "0"
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    for fold in range(folds):
+    for fold in ["all"] if on_all else range(folds):
         if (folder / MODEL / f"fold_{fold}" / "checkpoint_final.pth").is_file():
             continue
         trainer = get_trainer_from_args(str(NUMBER), "2d", fold, device=device)
@@ -131,4 +234,4 @@ def predict(work: str, cts: str, masks: str) -> None:
 
 if __name__ == "__main__":
     report_input_errors()
-    fire.Fire({"train": train, "predict": predict})
+    fire.Fire({"train": train, "predict": predict, "ship": ship})

@@ -56,9 +56,20 @@ def read_checkpoint(path: str | Path) -> Any:
         ) from error
 
 
-def save_weights(network: torch.nn.Module, path: str | Path) -> None:
-    """Saves a network's weights, float32, contiguous."""
-    write_checkpoint({name: value.cpu().contiguous() for name, value in network.state_dict().items()}, path)
+def save_weights(network: torch.nn.Module, path: str | Path, *, half: bool = False) -> None:
+    """Saves a network's weights, contiguous.
+
+    Args:
+        network: whose weights.
+        path: where to.
+        half: float16 in the place of float32: half the file; `load_weights` gives them back as float32.
+    """
+    weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
+    if half:
+        weights = {
+            name: value.half() if value.is_floating_point() else value for name, value in weights.items()
+        }
+    write_checkpoint(weights, path)
 
 
 def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:

@@ -6,14 +6,16 @@ import torch
 
 from normnet.checkpoints import read_checkpoint
 from normnet.errors import InputError
-from normnet.network import member_network
+from normnet.network import ARCHITECTURE, member_network
 
 __all__ = ["count_members", "member_of_ensemble"]
 
 PREFIX = "members."
 
 
-def member_of_ensemble(checkpoint: str | Path, member: int, architecture: str = "unet") -> torch.nn.Module:
+def member_of_ensemble(
+    checkpoint: str | Path, member: int, architecture: str = ARCHITECTURE
+) -> torch.nn.Module:
     """Builds one member of an ensemble with its weights.
 
     Args:

@@ -1,5 +1,6 @@
-"""Handlers of a training run: a progress bar, a checkpoint to go on from, and the member's final weights."""
+"""Handlers of a training run: progress, a checkpoint to go on from, the learning rate, the member's final weights."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from tqdm import tqdm
 
 from normnet.checkpoints import read_checkpoint, save_weights, write_checkpoint
 
-__all__ = ["ResumableCheckpoint", "SaveMember", "TrainingProgress", "completed_iterations"]
+__all__ = ["FallingRate", "ResumableCheckpoint", "SaveMember", "TrainingProgress", "completed_iterations"]
 
 
 def completed_iterations(checkpoint: str | Path) -> int:
@@ -79,6 +80,33 @@ class SaveMember:
     def save(self, engine: Engine) -> None:
         """Writes the weights."""
         save_weights(self.network, self.path)
+
+
+class FallingRate:
+    """Lets the learning rate rise over the first iterations and fall along a cosine to nothing at the run's end.
+
+    The rate follows from the iteration alone, so a run that was stopped goes on with the rate it would have had.
+
+    Args:
+        optimizer: its learning rate is set before each iteration.
+        highest: the highest learning rate.
+        warm_up: share of the run's iterations over which the rate rises.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, highest: float, warm_up: float = 0.03) -> None:
+        self.optimizer, self.highest, self.warm_up = optimizer, highest, warm_up
+
+    def attach(self, engine: Engine) -> None:
+        """Registers with a trainer."""
+        engine.add_event_handler(Events.ITERATION_STARTED, self.step)
+
+    def step(self, engine: Engine) -> None:
+        """Sets the rate of this iteration, the first of which is number 1."""
+        total = (engine.state.max_epochs or 1) * (engine.state.epoch_length or 1)
+        done = (engine.state.iteration - 1) / total
+        rising = min(1.0, engine.state.iteration / max(1.0, self.warm_up * total))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.highest * rising * (1 + math.cos(math.pi * done)) / 2
 
 
 class TrainingProgress:

@@ -8,8 +8,8 @@ import torch
 
 __all__ = ["ALIGNMENT", "Window", "lung_windows"]
 
-ALIGNMENT = 8
-"""Windows start and end at multiples of it, voxels: all see a network's strides (2 x 2 x 2) in one phase."""
+ALIGNMENT = 16
+"""Windows start and end at multiples of it, voxels: all see a network's strides (2 x 2 x 2 x 2) in one phase."""
 
 Box = tuple[slice, slice, slice]
 

@@ -19,7 +19,18 @@ def test_paper_spec_holds_the_numbers_of_section_iii_c() -> None:
 
 
 def test_specs_are_named_after_the_rows_of_table_v() -> None:
-    assert list(SPECS) == ["paper", "fixed_shapes", "fixed_probability_maps", "fixed_salt_noise"]
+    assert list(SPECS) == ["paper", "wide", "fixed_shapes", "fixed_probability_maps", "fixed_salt_noise"]
+
+
+def test_wide_goes_beyond_the_paper_in_brightness_and_in_small_lesions_alone() -> None:
+    wide = SPECS["wide"]
+    assert (wide.small_count, wide.small_radius, wide.brightness) == ((5, 15), (2, 10), (0.35, 1.0))
+    changed = {
+        "small_count": PAPER.small_count,
+        "small_radius": PAPER.small_radius,
+        "brightness": PAPER.brightness,
+    }
+    assert replace(wide, **changed) == PAPER
 
 
 def test_lists_from_json_make_the_same_spec_as_pairs() -> None:

@@ -20,13 +20,13 @@ def trained_looking(network: torch.nn.Module) -> torch.nn.Module:
 
 @pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
 def test_a_folded_ensemble_gives_the_same_probabilities(architecture: str) -> None:
-    network, window = trained_looking(Ensemble(2, architecture)), torch.rand(1, 1, 32, 24, 16)
+    network, window = trained_looking(Ensemble(2, architecture)), torch.rand(1, 1, 32, 48, 16)
     with torch.no_grad():
         torch.testing.assert_close(folded(network)(window), network(window), atol=1e-5, rtol=0)
 
 
 def test_folding_removes_normalisation_and_leaves_the_network_as_it_is() -> None:
-    network = Ensemble(1).eval()
+    network = Ensemble(1, "unet").eval()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     kinds = {type(module) for module in folded(network).modules()}
     assert torch.nn.BatchNorm3d not in kinds

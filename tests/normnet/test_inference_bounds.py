@@ -19,12 +19,12 @@ from normnet.vote import vote_healthy
 
 @pytest.fixture(scope="module")
 def chest(tmp_path_factory: pytest.TempPathFactory) -> tuple[torch.Tensor, torch.Tensor]:
-    """Thorax area and lungs of a generated patient, (1, X, Y, Z) each; sizes are multiples of 8."""
+    """Thorax area and lungs of a generated patient, (1, X, Y, Z) each; sizes are multiples of 16."""
     folder = tmp_path_factory.mktemp("chest")
     write_cohort(folder, healthy=0, diseased=1, shape=(96, 84, 48), spacing=(3.6, 3.6, 5.0))
     steps = Compose([LoadCTd(keys="image"), *thorax_transforms(spacing=(2.4, 2.4, 3.0))])
     item = steps({"image": str(folder / "diseased" / "covid_0.nii.gz")})
-    fill = [part for length in reversed(item["image"].shape[1:]) for part in (0, -length % 8)]
+    fill = [part for length in reversed(item["image"].shape[1:]) for part in (0, -length % 16)]
     image, lungs = (torch.nn.functional.pad(item[key].as_tensor(), fill) for key in ("image", "lungs"))
     return image, lungs > 0
 
@@ -41,7 +41,7 @@ def test_the_mask_is_that_of_one_plain_run_over_the_whole_volume(
     image, lungs = chest
     with torch.no_grad():
         plain = ensemble(image[None])[0]
-    fast = EnsembleInferer(roi_size=(40, 40, 32), reduced=reduced)(image[None], ensemble)[0]
+    fast = EnsembleInferer(roi_size=(48, 48, 32), reduced=reduced)(image[None], ensemble)[0]
     expected, found = (
         segment_lesions(image[0], lungs[0], vote_healthy(probability)) for probability in (plain, fast)
     )

@@ -8,7 +8,7 @@ import torch
 from ignite.engine import Engine
 
 from normnet.checkpoints import load_weights
-from normnet.training import ResumableCheckpoint, SaveMember, completed_iterations
+from normnet.training import FallingRate, ResumableCheckpoint, SaveMember, completed_iterations
 
 
 def train(folder: Path, epochs: int, stop_after: int | None = None) -> torch.nn.Module:
@@ -46,3 +46,19 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(tmp_path: Path) -> No
 
 def test_without_a_checkpoint_nothing_is_completed(tmp_path: Path) -> None:
     assert completed_iterations(tmp_path / "checkpoint.pt") == 0
+
+
+def test_the_rate_rises_and_then_falls_and_follows_from_the_iteration_alone() -> None:
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=7.0)
+    handler = FallingRate(optimizer, highest=1.0, warm_up=0.25)
+    engine = Engine(lambda *_: None)
+    engine.state.max_epochs, engine.state.epoch_length = 2, 4
+    rates = {}
+    for iteration in (1, 2, 3, 5, 8):
+        engine.state.iteration = iteration
+        handler.step(engine)
+        rates[iteration] = optimizer.param_groups[0]["lr"]
+    assert rates[1] == 0.5  # half way up
+    assert rates[2] > rates[3] > rates[5] > rates[8]
+    assert rates[5] == pytest.approx(0.5)  # half way down the cosine
+    assert rates[8] < 0.05

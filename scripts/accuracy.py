@@ -1,0 +1,234 @@
+"""Measures the ensemble against its members, its rules and simple rivals, and writes bundle/docs/accuracy.md.
+
+python scripts/accuracy.py CT_DIR OUTPUT_DIR --checkpoint LEFT_ONE_OUT.pt --training "..."
+
+The weights are those of an ensemble that has not seen normal001.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fire
+import numpy as np
+from accuracy_cases import SYNTHETIC, Case, Rules, prepared_cases
+from accuracy_page import page
+from nodules import found
+from real_ct import DISEASED, HEALTHY, NODULES, SMALLEST_SLICE
+from scipy import ndimage
+
+from normnet import bundle_root
+from normnet.checkpoints import weights_hash
+from normnet.ct_grid import to_grid_of
+from normnet.errors import report_input_errors
+from normnet.intensity import TAU
+from normnet.metrics import slice_auc, voxel_scores
+from normnet.report import written_whole
+from normnet.vote import HEALTHY_PROBABILITY, count_votes
+
+MOST_FALSE_PERCENT = 0.1
+"""Of a healthy lung called lesion, that the search of the rules allows."""
+
+SEARCHED: dict[str, list[Any]] = {
+    "healthy_probability": [0.5, 0.8, 0.9, 0.95, 0.98, 0.99],
+    "votes": [1, 2, 3, 4, 5],
+    "bright_kernel": [5, 7, 9, 11],
+    "bright_threshold": [0.05, 0.1, 0.15, 0.2, 0.3],
+    "full_kernel": [3, 5, 7, 9],
+    "full_threshold": [0.1, 0.15, 0.2, 0.3],
+    "growing_steps": [0, 3, 5, 10, 20, None],
+}
+"""One setting after another is tried at these values, the others as they stand."""
+
+PAPER_RULE: dict[str, Any] = {
+    "healthy_probability": HEALTHY_PROBABILITY,
+    "votes": None,
+    "bright_kernel": 9,
+    "bright_threshold": 0.2,
+    "full_kernel": 7,
+    "full_threshold": 0.15,
+    "growing_steps": 10,
+}
+OPENING_VOXELS = 3
+"""Radius of the opening by which the threshold's rival removes vessels."""
+
+
+@fire.decorators.SetParseFns(ct_dir=str, output_dir=str, checkpoint=str, training=str, lungs_backend=str)
+def accuracy(
+    ct_dir: str,
+    output_dir: str,
+    checkpoint: str,
+    members: int = 5,
+    lungs_backend: str | None = None,
+    *,
+    training: str,
+) -> None:
+    """Writes the page; what OUTPUT_DIR holds of an earlier run with the same weights is used again.
+
+    Args:
+        ct_dir: covid_p001, cap001 and normal001 .nii.gz, slice_labels.json and lidc_nodules/.
+        output_dir: for probabilities and the CT with nodules; it is made.
+        checkpoint: weights of an ensemble that has not seen normal001.
+        members: of the ensemble.
+        lungs_backend: where the lungs come from; the bundle's own by default.
+        training: how the ensemble was trained, for the page.
+    """
+    report_input_errors()
+    cts, out, weights = Path(ct_dir).resolve(), Path(output_dir).resolve(), Path(checkpoint).resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    rules = Rules(**({"lungs_backend": lungs_backend} if lungs_backend else {}))
+    cases, table = prepared_cases(cts, out, weights, members, rules)
+    infected = {
+        name: case["infected_z"]
+        for name, case in json.loads((cts / "slice_labels.json").read_text())["cases"].items()
+    }
+
+    def score(segment: Callable[[Case, bool], np.ndarray]) -> dict[str, float]:
+        return scores(cases, table, infected, segment)
+
+    default = {name: rules.parser()[name] for name in PAPER_RULE}
+    searched = search(cases, rules)
+    rows = {
+        "the paper's rule": score(lambda case, on_ct: rules.lesion(case, on_ct=on_ct, **PAPER_RULE)),
+        "searched on synthetic lesions": score(
+            lambda case, on_ct: rules.lesion(case, on_ct=on_ct, **searched)
+        ),
+        "the bundle's default": score(lambda case, on_ct: rules.lesion(case, on_ct=on_ct)),
+        f"bright lung, opened by {OPENING_VOXELS} voxels": score(opened_threshold),
+    }
+    one_by_one = {
+        f"member {member}": score(
+            lambda case, on_ct, member=member: rules.lesion(case.of_member(member), on_ct=on_ct)
+        )
+        for member in range(members)
+    }
+    with written_whole(Path(bundle_root()) / "docs" / "accuracy.md") as beside:
+        beside.write_text(
+            page(
+                training=training,
+                weights=weights_hash(weights),
+                members=members,
+                rows=rows,
+                one_by_one=one_by_one,
+                default=default,
+                searched=searched,
+                lost=healthy_lost(cases[HEALTHY]),
+                disagreement=error_by_disagreement(cases[SYNTHETIC]),
+                most_false=MOST_FALSE_PERCENT,
+            ),
+            encoding="utf-8",
+        )
+
+
+def scores(
+    cases: dict[str, Case],
+    table: list[dict[str, Any]],
+    infected: dict[str, list[int]],
+    segment: Callable[[Case, bool], np.ndarray],
+) -> dict[str, float]:
+    """Scores a way to segment lesions on every case; `segment` takes a case and whether it wants the CT's grid."""
+    result: dict[str, float] = {}
+    for name in DISEASED:
+        lesion, lungs = segment(cases[name], True), _lungs(cases[name])
+        area = lungs.sum(axis=(0, 1))
+        scored = area >= SMALLEST_SLICE * area.max()
+        share = lesion.sum(axis=(0, 1))[scored] / area[scored]
+        marked = np.isin(np.flatnonzero(scored), infected[name])
+        result[f"AUC {name}"] = slice_auc(share, marked)
+        result[f"load {name}"] = 100 * lesion.sum() / lungs.sum()
+    healthy = segment(cases[HEALTHY], True)
+    result["false"] = 100 * healthy.sum() / _lungs(cases[HEALTHY]).sum()
+    nodules, truth = segment(cases[NODULES], True), cases[NODULES].truth
+    assert truth is not None
+    result["nodules"] = sum(found(nodules, truth, [row["label"] for row in table]))
+    result["of"] = len(table)
+    result["nodule Dice"] = voxel_scores(nodules, truth > 0)["DSC"]
+    synthetic = cases[SYNTHETIC].truth
+    assert synthetic is not None
+    result["synthetic Dice"] = voxel_scores(segment(cases[SYNTHETIC], False), synthetic)["DSC"]
+    return result
+
+
+def search(cases: dict[str, Case], rules: Rules) -> dict[str, Any]:
+    """Finds the rule with the best Dice on synthetic lesions whose false share of the healthy lung is bearable."""
+    best, truth = dict(PAPER_RULE), cases[SYNTHETIC].truth
+    assert truth is not None
+    members = len(cases[HEALTHY].study["pred"])
+    lung = int((np.asarray(cases[HEALTHY].study["lungs"][0]) > 0).sum())
+
+    def dice(rule: dict[str, Any]) -> float:
+        false = rules.lesion(cases[HEALTHY], on_ct=False, **rule).sum()
+        if 100 * false / lung > MOST_FALSE_PERCENT:
+            return 0.0
+        return voxel_scores(rules.lesion(cases[SYNTHETIC], on_ct=False, **rule), truth)["DSC"]
+
+    highest = dice(best)
+    for name, values in SEARCHED.items():
+        for value in values:
+            if name == "votes" and value > members:
+                continue
+            trial = {**best, name: value}
+            reached = dice(trial)
+            print(f"{name} {value}: Dice {reached:.2f}", flush=True)
+            if reached > highest:
+                best, highest = trial, reached
+    return best
+
+
+def opened_threshold(case: Case, on_ct: bool) -> np.ndarray:
+    """The rival without a network: bright lung, without what is too thin for a lesion."""
+    if on_ct:
+        ct, lungs = np.asarray(case.study["ct"][0]), _lungs(case)
+        bright = lungs & (ct >= -800 + 900 * TAU)
+    else:
+        bright = (np.asarray(case.study["image"][0]) >= TAU) & (np.asarray(case.study["lungs"][0]) > 0)
+    ball = (
+        np.linalg.norm(np.indices((2 * OPENING_VOXELS + 1,) * 3) - OPENING_VOXELS, axis=0) <= OPENING_VOXELS
+    )
+    return ndimage.binary_opening(bright, ball)
+
+
+def healthy_lost(case: Case) -> dict[str, float]:
+    """Per cent of the bright voxels of a healthy lung that is not called healthy: by each member, by the vote."""
+    image, lungs = np.asarray(case.study["image"][0]), np.asarray(case.study["lungs"][0]) > 0
+    bright = (image >= TAU) & lungs
+    probability = np.asarray(case.study["pred"])
+    lost = {
+        f"member {member}": 100 * float((channel[bright] <= HEALTHY_PROBABILITY).mean())
+        for member, channel in enumerate(probability)
+    }
+    votes = count_votes(case.study["pred"]).numpy()[bright]
+    lost["the vote"] = 100 * float((votes <= len(probability) // 2).mean())
+    return lost
+
+
+def error_by_disagreement(case: Case) -> list[dict[str, float]]:
+    """How often the vote is wrong about a bright voxel, by the number of members in the minority."""
+    assert case.truth is not None
+    image, lungs = np.asarray(case.study["image"][0]), np.asarray(case.study["lungs"][0]) > 0
+    bright = (image >= TAU) & lungs
+    votes = count_votes(case.study["pred"]).numpy()[bright].astype(int)
+    members = len(case.study["pred"])
+    wrong = (votes > members // 2) == case.truth[bright]
+    minority = np.minimum(votes, members - votes)
+    return [
+        {
+            "minority": count,
+            "voxels": 100 * float((minority == count).mean()),
+            "wrong": 100 * float(wrong[minority == count].mean())
+            if (minority == count).any()
+            else float("nan"),
+        }
+        for count in range(members // 2 + 1)
+    ]
+
+
+def _lungs(case: Case) -> np.ndarray:
+    """The lungs on the CT's grid as the lesion masks have it."""
+    mask = case.study["lung_mask"]
+    return to_grid_of(np.asarray(mask[0]) > 0, mask.affine, case.study["ct"])
+
+
+if __name__ == "__main__":
+    fire.Fire(accuracy)
