@@ -1,4 +1,4 @@
-"""Trains one member of each architecture for the same processor time and writes docs/networks.md.
+"""Trains one member of each architecture for the same processor time and writes OUTPUT_DIR/networks.md.
 
 python scripts/compare_networks.py HEALTHY_DIR OUTPUT_DIR [--minutes 4]
 """
@@ -19,7 +19,6 @@ from normnet.inferers import ReducedPrecisionInferer
 from normnet.network import ARCHITECTURES, member_network
 
 CONFIGS = Path(bundle_root()) / "configs"
-PAGE = Path(bundle_root()) / "docs" / "networks.md"
 BATCH = (8, 1, 128, 128, 32)
 SCORES = ("val_healthy_dice", "val_lesion_kept_out", "val_healthy_lost")
 
@@ -49,8 +48,8 @@ def compare(dataset_dir: str, output_dir: str, minutes: float = 4.0, learning_ra
         parameters = sum(weight.numel() for weight in member_network(architecture).parameters())
         rows.append({"architecture": architecture, "parameters": parameters, **planned, **last_scores(out)})
     command = f"python scripts/compare_networks.py HEALTHY_DIR OUTPUT_DIR --minutes {minutes:g}"
-    PAGE.write_text(page(rows, minutes, command))
-    print(PAGE.read_text())
+    (out / "networks.md").write_text(page(rows, minutes, command))
+    print((out / "networks.md").read_text())
 
 
 def seconds_per_iteration(architecture: str, repeats: int = 3) -> float:
