@@ -6,7 +6,7 @@ dark. Here voxels below tau are left out, and what is healthy is the vote among 
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from monai.engines import PrepareBatch, default_prepare_batch
@@ -37,7 +37,8 @@ class BrightBatch(PrepareBatch):
         non_blocking: bool = False,
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        image, label = default_prepare_batch(dict(batchdata), device, non_blocking, **kwargs)[:2]
+        batch = default_prepare_batch(dict(batchdata), device, non_blocking, **kwargs)
+        image, label = cast(tuple[torch.Tensor, torch.Tensor], batch[:2])
         return image, torch.cat([label, (image >= self.tau).to(label.dtype)], dim=1)
 
 
