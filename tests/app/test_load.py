@@ -32,8 +32,8 @@ def test_two_clients_while_the_server_trains(chests: Path, tmp_path: Path) -> No
     ) as server:
         clients = [MONAILabelClient(server.url, str(folder(tmp_path / name)), name) for name in "ab"]
         expected = {image: mask(clients[0], image) for image in IMAGES}
-        truth = str(truth_of(chests, "covid_1"))
-        clients[0].save_label("covid_1", truth)
+        labels = {image: label_for(chests, studies, image, tmp_path) for image in IMAGES}
+        clients[0].save_label("covid_1", str(labels["covid_1"]))
         clients[0].train_start("normnet", {"max_epochs": 50, "device": "cpu"})
         waits: list[float] = []
         over = threading.Event()
@@ -42,7 +42,7 @@ def test_two_clients_while_the_server_trains(chests: Path, tmp_path: Path) -> No
 
         def work(number: int) -> bool:
             client, image = clients[number % 2], IMAGES[number % len(IMAGES)]
-            client.save_label(image, str(label_for(chests, image)), tag=f"round_{number}")
+            client.save_label(image, str(labels[image]), tag=f"round_{number}")
             return bool(np.array_equal(mask(client, image), expected[image]))
 
         with ThreadPoolExecutor(THREADS) as threads:
@@ -71,9 +71,14 @@ def mask(client: MONAILabelClient, image: str) -> np.ndarray:
     return np.asarray(nib.load(file).dataobj)
 
 
-def label_for(chests: Path, image: str) -> Path:
-    """Any mask on the image's grid does."""
-    return truth_of(chests, "covid_0" if image.endswith("0") else "covid_1")
+def label_for(chests: Path, studies: Path, image: str, out: Path) -> Path:
+    """A patient's truth; of a healthy chest the empty mask."""
+    if image.startswith("covid"):
+        return truth_of(chests, image)
+    ct = nib.load(studies / f"{image}.nii.gz")
+    empty = out / f"{image}_empty.nii.gz"
+    nib.save(nib.Nifti1Image(np.zeros(ct.shape, np.uint8), ct.affine), empty)
+    return empty
 
 
 def watch(url: str, over: threading.Event, waits: list[float]) -> None:
