@@ -27,7 +27,7 @@ def step(pipeline: Pipeline, kind: type, **request: object) -> object:
 def test_the_bundle_sets_what_the_client_leaves_open(pipeline: Pipeline) -> None:
     vote = step(pipeline, VoteHealthyd)
     assert isinstance(vote, VoteHealthyd)
-    assert (vote.threshold, vote.votes) == (0.95, None)
+    assert (vote.threshold, vote.votes) == (0.99, None)
     assert pipeline.options()["votes"][0] == "majority"
 
 

@@ -58,7 +58,7 @@ def test_what_the_server_offers(client: MONAILabelClient) -> None:
     assert {"disagreement", "random"} <= set(info["strategies"])
     assert "disagreement" in info["scoring"]
     options = info["models"]["normnet"]["config"]
-    assert options["healthy_probability"] == 0.95
+    assert options["healthy_probability"] == 0.99
     assert {"votes", "growing_steps", "lungs_backend", "device", "version"} <= set(options)
 
 
