@@ -4,7 +4,6 @@ python scripts/ablations.py HEALTHY_DIR TEST_DIR OUTPUT_DIR [--tables generator,
 """
 
 import csv
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,20 +11,18 @@ from typing import Any
 
 import fire
 import matplotlib
+from compare import bundle
 from demo import HALF_KERNELS, HALF_RESOLUTION, run
 from tqdm import tqdm
 
 from generator import SPECS
-from normnet import bundle_root
 from normnet.ensemble import MEMBERS, merge_members
 from normnet.errors import InputError, report_input_errors
+from normnet.intensity import HU_WINDOW
 from normnet.report import written_whole
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
-
-CONFIGS = Path(bundle_root()) / "configs"
-LOWEST_HU, WINDOW_HU = -800, 900
 
 TABLES: dict[str, str] = {
     "iterations": "Table IV: members and their vote over the iterations",
@@ -122,7 +119,7 @@ def ablations(
 
 def grid(table: str, iterations: int, step: int, members: int, most: int) -> Iterator[Setting]:
     """Lists the rows of a table; rows that need the same weights name the same folder."""
-    everyone = tuple(range(members))
+    everyone, (lowest, highest) = tuple(range(members)), HU_WINDOW
     full = f"full_{iterations}"
     if table == "iterations":
         for count in range(max(step, iterations - 4 * step), iterations + 1, step):
@@ -136,7 +133,7 @@ def grid(table: str, iterations: int, step: int, members: int, most: int) -> Ite
             yield Setting(table, spec, f"{spec}_{iterations}", iterations, everyone, {"synthesis": spec})
     elif table == "threshold":
         for hu in (-700, -600, -500, -400, -300):
-            tau = {"tau": (hu - LOWEST_HU) / WINDOW_HU}
+            tau = {"tau": (hu - lowest) / (highest - lowest)}
             trained = full if hu == -500 else f"tau_{-hu}_{iterations}"
             yield Setting(table, str(hu), trained, iterations, everyone, tau, tau)
     elif table == "growing":
@@ -152,8 +149,9 @@ def train(row: Setting, healthy: Path, out: Path, training: dict[str, Any]) -> N
     """Trains the members of a row that are not there yet, and merges those that vote."""
     weights = out / "models" / row.trained
     options = {"output_dir": row.trained, **training, **row.training}
-    if half_spec := training.get("synthesis") if isinstance(training.get("synthesis"), dict) else None:
-        options["synthesis"] = half_spec if "synthesis" not in row.training else scaled(row.name, half_spec)
+    lengths = training.get("synthesis")
+    if isinstance(lengths, dict) and "synthesis" in row.training:
+        options["synthesis"] = scaled(row.name, lengths)
     options["output_dir"] = out / "runs" / options["output_dir"]
     run(
         Path(__file__).with_name("train_ensemble.py"),
@@ -178,20 +176,9 @@ def scaled(spec: str, lengths: dict[str, Any]) -> dict[str, Any]:
 def segment(row: Setting, test: Path, out: Path, results: Path, settings: dict[str, Any]) -> None:
     """Segments and scores the test CTs."""
     settings |= {key: "$None" if value is None else value for key, value in row.segmenting.items()}
-    run(
-        "-m",
-        "monai.bundle",
-        "run",
-        "evaluating",
-        config_file=json.dumps([str(CONFIGS / "inference.json"), str(CONFIGS / "evaluate.json")]),
-        meta_file=CONFIGS / "metadata.json",
-        logging_file=CONFIGS / "logging.conf",
-        dataset_dir=test,
-        output_dir=results,
-        checkpoint=voters(row, out),
-        members=len(row.members),
-        **settings,
-    )
+    settings |= {"dataset_dir": test, "output_dir": results}
+    settings |= {"checkpoint": voters(row, out), "members": len(row.members)}
+    bundle("evaluating", ["inference.json", "evaluate.json"], settings)
 
 
 def voters(row: Setting, out: Path) -> Path:

@@ -22,7 +22,7 @@ from normnet import bundle_root
 from normnet.checkpoints import weights_hash
 from normnet.ct_grid import to_grid_of
 from normnet.errors import report_input_errors
-from normnet.intensity import TAU
+from normnet.intensity import BRIGHT_HU, TAU
 from normnet.metrics import slice_auc, voxel_scores
 from normnet.report import written_whole
 from normnet.vote import HEALTHY_PROBABILITY, count_votes
@@ -41,15 +41,7 @@ SEARCHED: dict[str, list[Any]] = {
 }
 """One setting after another is tried at these values, the others as they stand."""
 
-PAPER_RULE: dict[str, Any] = {
-    "healthy_probability": HEALTHY_PROBABILITY,
-    "votes": None,
-    "bright_kernel": 9,
-    "bright_threshold": 0.2,
-    "full_kernel": 7,
-    "full_threshold": 0.15,
-    "growing_steps": 10,
-}
+PAPER_RULE: dict[str, Any] = json.loads((Path(bundle_root()) / "configs" / "paper_rule.json").read_text())
 OPENING_VOXELS = 3
 """Radius of the opening by which the threshold's rival removes vessels."""
 
@@ -180,7 +172,7 @@ def opened_threshold(case: Case, on_ct: bool) -> np.ndarray:
     """The rival without a network: bright lung, without what is too thin for a lesion."""
     if on_ct:
         ct, lungs = np.asarray(case.study["ct"][0]), _lungs(case)
-        bright = lungs & (ct >= -800 + 900 * TAU)
+        bright = lungs & (ct >= BRIGHT_HU)
     else:
         bright = (np.asarray(case.study["image"][0]) >= TAU) & (np.asarray(case.study["lungs"][0]) > 0)
     ball = (

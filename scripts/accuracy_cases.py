@@ -1,6 +1,5 @@
 """The cases behind bundle/docs/accuracy.md: real CT, and healthy lungs of an unseen scan with lesions put in."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,7 +102,6 @@ def prepared_cases(
     ask(NODULES, _preprocessed(Path(f"{nodules}.nii.gz"), out, rules), truth)
     study, lesion = _with_synthetic_lesions(cases[HEALTHY].study)
     ask(SYNTHETIC, study, lesion)
-    (out / "nodules.json").write_text(json.dumps(table, indent=1), encoding="utf-8")
     return cases, table
 
 

@@ -13,12 +13,11 @@ import fire
 import nibabel as nib
 import numpy as np
 import torch
+from dense_lesions import with_dense_lesions
 from monai.data import MetaTensor
 from monai.transforms import Compose, Orientationd, Spacingd
 from tqdm import tqdm
 
-from generator.chest import Chest
-from generator.pathology import PathologySpec, add_pathology
 from normnet.errors import InputError, report_input_errors
 from normnet.lungs import SegmentLungsd
 from normnet.nnunet_lungs import load_predictor
@@ -29,9 +28,6 @@ NUMBER, DATASET = 1, "Dataset001_Lungs"
 MOST_FOLDS = 5  # of nnU-Net's cross-validation; each needs a case to validate on
 AUGMENTING = "nnUNet_n_proc_DA"  # nnU-Net reads from it how many processes augment
 MODEL = Path("results", DATASET, "nnUNetTrainer__nnUNetPlans__2d")
-OPEN_AIRWAY_HU = -940.0
-"""Below it lung is an open bronchus, which stays dark in consolidation, HU."""
-
 SMALL_MM = 2.0
 """In-plane voxel size of the small plan, mm."""
 
@@ -44,37 +40,6 @@ def _save(volume: torch.Tensor, dtype: type, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     affine = volume.affine.cpu().numpy()  # type: ignore[attr-defined]
     nib.save(nib.Nifti1Image(volume[0].cpu().numpy().astype(dtype), affine), path)
-
-
-def with_dense_lesions(ct: np.ndarray, lungs: np.ndarray, affine: np.ndarray, seed: int) -> np.ndarray:
-    """Fills parts of healthy lungs, up to a whole lobe, with tissue as dense as the chest wall.
-
-    Consolidation with open bronchi, bands along the pleura as thin as a scar or as thick as an effusion, and ground
-    glass (`generator.pathology`). The lung mask stays right, so that no one has to draw it.
-
-    Args:
-        ct: (X, Y, Z), HU, RAS.
-        lungs: (X, Y, Z) bool.
-        affine: (4, 4), of a grid along the axes.
-        seed: where all randomness comes from.
-
-    Returns:
-        (X, Y, Z) float32, HU.
-    """
-    rng = np.random.default_rng(seed)
-    spacing = tuple(float(mm) for mm in np.abs(np.diag(affine))[:3])
-    airways = lungs & (ct < OPEN_AIRWAY_HU)
-    chest = Chest(ct.astype(np.float32), lungs, airways, np.zeros_like(lungs), spacing, affine)  # type: ignore[arg-type]
-    spec = PathologySpec(
-        ground_glass=int(rng.integers(0, 3)),
-        consolidation=int(rng.integers(1, 4)),
-        bands=int(rng.integers(1, 4)),
-        consolidation_hu=(-60.0, 70.0),
-        band_hu=(-100.0, 60.0),
-        patch_mm=(15.0, float(rng.uniform(30, 110))),
-        band_mm=(5.0, float(rng.uniform(8, 35))),
-    )
-    return add_pathology(chest, rng=rng, spec=spec)[0]
 
 
 def _convert(cts: str, work: Path, lungs_backend: str, diseased: int, small: bool) -> None:
