@@ -18,7 +18,7 @@ from normnet.errors import InputError, report_input_errors
 BUNDLE_NAME = "normnet_chest_ct_lesion"
 """Folder inside the zip, in the model zoo's style."""
 
-PACKED_FOLDERS = ("configs", "docs", "normnet")
+PACKED_FOLDERS = ("configs", "docs", "normnet", "models/lungs")
 """Folders of the bundle that travel; training runs, results and single members stay."""
 
 

@@ -1,7 +1,7 @@
 """Trains a lung network by nnU-Net v2, 2D configuration, and runs it (IV-B2).
 
-`python scripts/train_lungs.py train CTS WORK`, then `python scripts/train_lungs.py predict WORK CTS MASKS`, or
-`--lungs_backend nnunet:MODEL_FOLDER` in `inference.json`; the training prints MODEL_FOLDER.
+`python scripts/train_lungs.py train CTS WORK`, then `python scripts/train_lungs.py predict MODEL CTS MASKS`,
+or `--lungs_backend nnunet:MODEL` in `inference.json`; the training prints MODEL, a folder.
 """
 
 import json
@@ -27,12 +27,19 @@ from normnet.studies import find_studies
 NUMBER, DATASET = 1, "Dataset001_Lungs"
 MOST_FOLDS = 5  # of nnU-Net's cross-validation; each needs a case to validate on
 AUGMENTING = "nnUNet_n_proc_DA"  # nnU-Net reads from it how many processes augment
-MODEL = Path("results", DATASET, "nnUNetTrainer__nnUNetPlans__2d")
-SMALL_MM = 2.0
+TRAINER, SMALL_TRAINER = "nnUNetTrainer", "nnUNetTrainerAdam1en3"
+"""nnU-Net's trainers: its own, and the one by Adam, which needs fewer iterations."""
+
+SMALL_MM = 3.0
 """In-plane voxel size of the small plan, mm."""
 
-SMALL_PATCH, SMALL_BATCH, SMALL_FEATURES = [192, 192], 8, [16, 32, 64, 128, 128]
-"""Of the small plan: 0.8 M weights, where nnU-Net's own 2D plan has 46 M."""
+SMALL_PATCH, SMALL_BATCH, SMALL_FEATURES = [128, 128], 8, [16, 32, 64, 128, 128]
+"""Of the small plan: a whole slice at once, 1.3 M weights, where nnU-Net's own 2D plan has 46 M."""
+
+
+def _model(work: Path, small: bool) -> Path:
+    """The folder in which nnU-Net leaves the trained model."""
+    return work / "results" / DATASET / f"{SMALL_TRAINER if small else TRAINER}__nnUNetPlans__2d"
 
 
 def _save(volume: torch.Tensor, dtype: type, path: Path) -> None:
@@ -169,26 +176,28 @@ def train(
     if processes == 1:  # nnU-Net then augments in this process; its planning takes no 0
         os.environ[AUGMENTING] = "0"
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = _model(folder, small)
     for fold in ["all"] if on_all else range(folds):
-        if (folder / MODEL / f"fold_{fold}" / "checkpoint_final.pth").is_file():
+        if (model / f"fold_{fold}" / "checkpoint_final.pth").is_file():
             continue
-        trainer = get_trainer_from_args(str(NUMBER), "2d", fold, device=device)
+        name = SMALL_TRAINER if small else TRAINER
+        trainer = get_trainer_from_args(str(NUMBER), "2d", fold, trainer_name=name, device=device)
         trainer.num_epochs, trainer.num_iterations_per_epoch = epochs, iterations
         trainer.num_val_iterations_per_epoch = max(1, iterations // 5)
         maybe_load_checkpoint(trainer, continue_training=True, validation_only=False)
         trainer.run_training()
-    print(folder / MODEL)
+    print(model)
 
 
-def predict(work: str, cts: str, masks: str) -> None:
+def predict(model: str, cts: str, masks: str) -> None:
     """Writes <study>.nii.gz, the lungs in RAS, for each CT.
 
     Args:
-        work: the folder of `train`.
+        model: nnU-Net's model folder, which `train` prints.
         cts: as for `inference.json`.
         masks: folder for the masks; it is made.
     """
-    predictor = load_predictor(str(Path(work).resolve() / MODEL))
+    predictor = load_predictor(model)
     read = Compose([LoadCTd(keys="image"), Orientationd(keys="image", axcodes="RAS", labels=None)])
     images = Path(masks) / "images"
     for study in tqdm(find_studies(cts), desc="Converting", unit="CT"):

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-import SimpleITK as sitk
 from scipy import ndimage
 
+from normnet.coarse_grid import block_factors, block_mean, grow, on_voxels, shrink
 from normnet.intensity import BRIGHT_HU
 from normnet.lung_sides import split_sides
 
-__all__ = ["segment"]
+__all__ = ["body_tissue", "segment"]
 
 WORKING_MM = 2.0
 """Voxel size of the grid on which components are told apart, mm; finer than that is not upsampled."""
@@ -31,9 +31,6 @@ MIN_LUNG_ML = 100.0
 
 MIN_SHARE = 0.02
 """Lung components hold at least this share of the largest one."""
-
-PADDING_HU, METAL_HU = -1024.0, 300.0
-"""Values are clipped to these before averaging, HU, so that padding (-2048) and metal do not spread."""
 
 MIN_ENCLOSED = 2.0
 """Directions of four (left, right, front, back) in which a lung meets the body on average; a couch, fewer."""
@@ -94,12 +91,11 @@ def segment(ct: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
     Raises:
         ValueError: no component is large enough to be a lung; the message says what was found.
     """
-    factors = [max(1, round(WORKING_MM / mm)) for mm in spacing]
-    size = tuple(factor * mm for factor, mm in zip(factors, spacing, strict=True))
-    coarse = _block_mean(ct, factors)
-    body = _body(coarse, size)
+    factors, size = block_factors(spacing, WORKING_MM)
+    coarse = block_mean(ct, factors)
+    body = body_tissue(coarse, size)
     outside = _outside_air(coarse)
-    air = (coarse < TISSUE_HU) & ~_grow(outside, SKIN_MM, size)
+    air = (coarse < TISSUE_HU) & ~grow(outside, SKIN_MM, size)
     lungs = _lung_components(air, coarse, body, outside, size)
     hollow = _airways(coarse, air & (_enclosed(body) == 4), lungs, size) | _gas_pockets(coarse, lungs, size)
     lungs = _lung_components(lungs & ~hollow, coarse, body, outside, size)
@@ -108,25 +104,26 @@ def segment(ct: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
     return _refine(ct, closed & ~hollow, hollow | outside, factors)
 
 
-def _block_mean(ct: np.ndarray, factors: Sequence[int]) -> np.ndarray:
-    """The mean HU of each whole block of voxels, padding and metal clipped first."""
-    shape = [max(1, n // factor) for n, factor in zip(ct.shape, factors, strict=True)]
-    coarse = np.zeros(shape, dtype=np.float32)
-    for offset in np.ndindex(*factors):
-        voxels = tuple(slice(o, o + n * f, f) for o, n, f in zip(offset, shape, factors, strict=True))
-        coarse += np.clip(ct[voxels], PADDING_HU, METAL_HU)
-    return coarse / np.prod(factors)
+def body_tissue(coarse: np.ndarray, size: Sequence[float]) -> np.ndarray:
+    """Finds the patient's tissue: the largest component that survives the removal of thin things.
 
+    Args:
+        coarse: (X, Y, Z) HU, of a grid of some millimetres.
+        size: its voxel size along X, Y, Z in mm.
 
-def _body(coarse: np.ndarray, size: Sequence[float]) -> np.ndarray:
-    """The patient's tissue: the largest component that survives the removal of thin things."""
+    Returns:
+        (X, Y, Z) bool, without the lungs, couch and outside air.
+
+    Raises:
+        ValueError: there is none.
+    """
     tissue = coarse > TISSUE_HU
-    labels, _ = ndimage.label(_shrink(tissue, COUCH_MM, size))
+    labels, _ = ndimage.label(shrink(tissue, COUCH_MM, size))
     if not labels.any():
         raise ValueError(
             f"no lungs: no body, only {tissue.mean():.0%} of the field lies above {TISSUE_HU:.0f} HU"
         )
-    return tissue & _grow(labels == np.bincount(labels[labels > 0]).argmax(), COUCH_MM, size)
+    return tissue & grow(labels == np.bincount(labels[labels > 0]).argmax(), COUCH_MM, size)
 
 
 def _outside_air(coarse: np.ndarray) -> np.ndarray:
@@ -153,7 +150,7 @@ def _lung_components(
     labels, _ = ndimage.label(air)
     boxes = ndimage.find_objects(labels)
     millilitres = np.bincount(labels.ravel())[1:] * (np.prod(size) / 1000)
-    enclosed, skin = _enclosed(body), _grow(outside, SKIN_MM, size)
+    enclosed, skin = _enclosed(body), grow(outside, SKIN_MM, size)
     lungs, largest = np.zeros_like(air), 0.0
     for index in np.argsort(-millilitres):
         if millilitres[index] < MIN_SHARE * largest:
@@ -188,34 +185,22 @@ def _airways(coarse: np.ndarray, air: np.ndarray, lungs: np.ndarray, size: Seque
         tube = labels[box] == label
         if tube.shape[2] * size[2] >= AIRWAY_LENGTH_MM and box[2].stop > middle[2]:
             tubes[box] |= tube & (np.median(coarse[box][tube]) < AIRWAY_GAS_HU)
-    return _grow(tubes, WALL_MM, size)
+    return grow(tubes, WALL_MM, size)
 
 
 def _gas_pockets(coarse: np.ndarray, lungs: np.ndarray, size: Sequence[float]) -> np.ndarray:
     """Gas in stomach, bowel or oesophagus, with its wall, where a thin wall joins it to the lungs."""
     gas = lungs & (coarse < POCKET_HU)
-    labels, _ = ndimage.label(_grow(_shrink(gas, POCKET_MM, size), POCKET_MM, size) & gas)
+    labels, _ = ndimage.label(grow(shrink(gas, POCKET_MM, size), POCKET_MM, size) & gas)
     pockets = np.zeros_like(gas)
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         near = _widen(box, POCKET_RING_MM[1], size)
         pocket = labels[near] == label
-        ring = _grow(pocket, POCKET_RING_MM[1], size) & ~_grow(pocket, POCKET_RING_MM[0], size)
+        ring = grow(pocket, POCKET_RING_MM[1], size) & ~grow(pocket, POCKET_RING_MM[0], size)
         around = coarse[near][ring]
         if np.count_nonzero(around > TISSUE_HU) > np.count_nonzero(around > POCKET_HU) / 2:
-            pockets[near] |= _grow(pocket, WALL_MM, size)
+            pockets[near] |= grow(pocket, WALL_MM, size)
     return pockets
-
-
-def _grow(mask: np.ndarray, radius_mm: float, size: Sequence[float]) -> np.ndarray:
-    """Dilation by a ball, of one voxel at least along each axis."""
-    radius = [max(1, round(radius_mm / mm)) for mm in reversed(size)]  # SimpleITK's axes run backwards
-    image = sitk.GetImageFromArray(mask.astype(np.uint8))
-    return sitk.GetArrayFromImage(sitk.BinaryDilate(image, radius, sitk.sitkBall)).astype(bool)
-
-
-def _shrink(mask: np.ndarray, radius_mm: float, size: Sequence[float]) -> np.ndarray:
-    """Erosion by the same ball; the field's edge does not erode."""
-    return ~_grow(~mask, radius_mm, size)
 
 
 def _widen(box: tuple[slice, ...], by_mm: float, size: Sequence[float]) -> tuple[slice, ...]:
@@ -231,8 +216,8 @@ def _close(lung: np.ndarray, coarse: np.ndarray, size: Sequence[float]) -> np.nd
     margin = int(np.ceil(DISEASE_MM / min(size))) + 1
     grown = np.pad(lung[box], margin, mode="edge")
     light = np.pad(coarse[box] < DISEASE_HU, margin, mode="edge")
-    grown |= light & _shrink(_grow(grown, DISEASE_MM, size), DISEASE_MM, size)
-    grown = ndimage.binary_fill_holes(_shrink(_grow(grown, VESSEL_MM, size), VESSEL_MM, size))
+    grown |= light & shrink(grow(grown, DISEASE_MM, size), DISEASE_MM, size)
+    grown = ndimage.binary_fill_holes(shrink(grow(grown, VESSEL_MM, size), VESSEL_MM, size))
     closed = np.zeros_like(lung)
     closed[box] = grown[(slice(margin, -margin),) * 3]
     return closed
@@ -242,8 +227,5 @@ def _refine(ct: np.ndarray, closed: np.ndarray, other: np.ndarray, factors: Sequ
     """The mask on the grid of `ct`: the inside as it is, the border voxel by voxel by its HU."""
     border = ndimage.binary_dilation(closed) & ~other
     zones = np.where(ndimage.binary_erosion(closed, border_value=1), 2, border).astype(np.uint8)
-    blocks = (
-        np.minimum(np.arange(n) // f, m - 1) for n, f, m in zip(ct.shape, factors, zones.shape, strict=True)
-    )
-    zones = zones[np.ix_(*blocks)]
+    zones = on_voxels(zones, factors, ct.shape)
     return (zones == 2) | (zones == 1) & (ct < BORDER_HU)

@@ -10,12 +10,12 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
-from normnet import classical_lungs, nnunet_lungs
+from normnet import bundle_root, classical_lungs, joined_lungs, nnunet_lungs
 from normnet.errors import InputError
 from normnet.masks import read_mask
 from normnet.studies import EXTENSIONS
 
-__all__ = ["LUNG_BACKENDS", "NNUNET", "LungBackend", "SegmentLungsd", "find_backend"]
+__all__ = ["LUNG_BACKENDS", "LungBackend", "SegmentLungsd", "find_backend"]
 
 LungBackend = Callable[[MetaTensor, Any], torch.Tensor]
 """(CT (1, X, Y, Z) in HU, RAS; what the item's lungs key holds, else None) -> (1, X, Y, Z) bool."""
@@ -54,49 +54,72 @@ def from_file(image: MetaTensor, given: Any = None) -> torch.Tensor:
     return lungs
 
 
-def by_nnunet(image: MetaTensor, given: Any = None, *, model: str) -> torch.Tensor:
-    """Segments the lungs by an nnU-Net v2 model (`normnet.nnunet_lungs`), whatever mask is given.
+def by_nnunet(image: MetaTensor, given: Any = None, *, model: str | None = None) -> torch.Tensor:
+    """Segments the lungs by an nnU-Net v2 model alone (`normnet.nnunet_lungs`), whatever mask is given.
+
+    Args:
+        image: the CT.
+        given: not used.
+        model: nnU-Net's model folder; None is the bundle's own, models/lungs.
 
     Raises:
         InputError: nnunetv2 is not installed, the folder holds no model, or it finds no lungs.
     """
-    spacing = tuple(image.pixdim.tolist())
-    lungs = torch.from_numpy(nnunet_lungs.segment(image[0].cpu().numpy(), spacing, model))[None]
+    model = model or _own_model()
+    lungs = nnunet_lungs.segment(image[0].cpu().numpy(), tuple(image.pixdim.tolist()), model)
     if not lungs.any():
         raise InputError(
             f"{_file(image)}: expected a chest CT, but the nnU-Net in {model} finds no lungs in it."
         )
-    return lungs
+    return torch.from_numpy(lungs)[None]
 
 
-LUNG_BACKENDS: dict[str, LungBackend] = {"classical": classical, "file": from_file}
+def joined(image: MetaTensor, given: Any = None, *, model: str | None = None) -> torch.Tensor:
+    """Segments the lungs by thresholds, and consolidation by an nnU-Net v2 model (`normnet.joined_lungs`).
+
+    Args:
+        image: the CT.
+        given: not used.
+        model: nnU-Net's model folder; None is the bundle's own, models/lungs.
+
+    Raises:
+        InputError: no lungs in the CT, nnunetv2 is not installed, or the folder holds no model.
+    """
+    try:
+        lungs = joined_lungs.segment(
+            image[0].cpu().numpy(), tuple(image.pixdim.tolist()), model or _own_model()
+        )
+    except ValueError as error:
+        raise InputError(f"{_file(image)}: expected a chest CT, but found {error}.") from error
+    return torch.from_numpy(lungs)[None]
+
+
+LUNG_BACKENDS: dict[str, LungBackend] = {
+    "joined": joined,
+    "classical": classical,
+    "nnunet": by_nnunet,
+    "file": from_file,
+}
 """Ways to find the lungs, by name; each takes a CT and gives a binary mask on the CT's grid."""
 
-NNUNET = "nnunet"
-"""One more way, named with its model folder: nnunet:MODEL_FOLDER."""
+WITH_MODEL: dict[str, Callable[..., torch.Tensor]] = {"joined": joined, "nnunet": by_nnunet}
+"""Backends that take an nnU-Net v2 model folder of the user's after a colon: nnunet:FOLDER."""
 
 
 def find_backend(name: str) -> LungBackend:
     """Finds a lung backend by its name.
 
     Args:
-        name: a key of `LUNG_BACKENDS`, or `nnunet:` and the model folder.
+        name: a key of `LUNG_BACKENDS`; `joined` and `nnunet` also with a colon and a model folder.
 
     Raises:
-        InputError: `nnunet` without a folder.
         ValueError: no backend has this name.
     """
-    kind, _, model = name.partition(":")
-    if kind == NNUNET:
-        if not model:
-            raise InputError(
-                f"expected the lung backend {NNUNET} with its model folder, '{NNUNET}:FOLDER', got {name!r}."
-            )
-        return partial(by_nnunet, model=model)
-    if name not in LUNG_BACKENDS:
-        known = ", ".join([*LUNG_BACKENDS, f"{NNUNET}:FOLDER"])
+    kind, colon, model = name.partition(":")
+    if kind not in LUNG_BACKENDS or (colon and not (model and kind in WITH_MODEL)):
+        known = ", ".join([*LUNG_BACKENDS, *(f"{kind}:FOLDER" for kind in WITH_MODEL)])
         raise ValueError(f"expected a lung backend of {known}, got {name!r}")
-    return LUNG_BACKENDS[name]
+    return partial(WITH_MODEL[kind], model=model) if model else LUNG_BACKENDS[kind]
 
 
 class SegmentLungsd(MapTransform):
@@ -108,7 +131,7 @@ class SegmentLungsd(MapTransform):
         backend: a name that `find_backend` knows.
 
     Raises:
-        InputError, ValueError: no backend has this name.
+        ValueError: no backend has this name.
     """
 
     def __init__(
@@ -125,6 +148,10 @@ class SegmentLungsd(MapTransform):
             mask.copy_meta_from(data[key])
             data[self.lungs_key] = mask
         return data
+
+
+def _own_model() -> str:
+    return str(Path(bundle_root()) / "models" / "lungs")
 
 
 def _file(image: MetaTensor) -> str:

@@ -37,10 +37,14 @@ def load_predictor(model: str) -> Any:
         from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
     except ModuleNotFoundError as error:
         raise InputError(
-            f"{model}: lungs by nnU-Net need nnunetv2, which is not installed: pip install 'normnet[lungs]'."
+            f"{model}: lungs by nnU-Net need nnunetv2, which is not installed: pip install nnunetv2, or take "
+            "--lungs_backend classical."
         ) from error
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    predictor = nnUNetPredictor(use_mirroring=False, device=device, allow_tqdm=False)
+    on_gpu = device.type == "cuda"
+    predictor = nnUNetPredictor(
+        use_mirroring=False, perform_everything_on_device=on_gpu, device=device, allow_tqdm=False
+    )
     predictor.initialize_from_trained_model_folder(model, use_folds=None)
     return predictor
 

@@ -129,13 +129,14 @@ def test_file_that_is_empty_is_an_error(tmp_path):
 
 
 def test_an_unknown_backend_is_an_error_that_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"classical, file.*got 'magic'"):
+    with pytest.raises(ValueError, match=r"joined, classical, nnunet, file.*got 'magic'"):
         SegmentLungsd(backend="magic")
 
 
-def test_nnunet_without_a_model_folder_is_one_sentence():
-    with pytest.raises(InputError, match=r"'nnunet:FOLDER', got 'nnunet'"):
-        SegmentLungsd(backend="nnunet")
+@pytest.mark.parametrize("name", ["nnunet:", "classical:folder"])
+def test_a_folder_is_named_with_the_backends_that_take_one(name):
+    with pytest.raises(ValueError, match=rf"joined:FOLDER, nnunet:FOLDER, got '{name}'"):
+        SegmentLungsd(backend=name)
 
 
 def test_nnunet_with_a_folder_that_holds_no_model_is_one_sentence(tmp_path):
@@ -149,9 +150,9 @@ def test_nnunet_without_its_package_says_what_to_install(tmp_path, monkeypatch):
     (tmp_path / "plans.json").touch()
     monkeypatch.setitem(sys.modules, "nnunetv2", None)
     monkeypatch.setitem(sys.modules, "nnunetv2.inference.predict_from_raw_data", None)
-    with pytest.raises(InputError, match=r"nnunetv2, which is not installed: pip install 'normnet\[lungs\]'"):
+    with pytest.raises(InputError, match="nnunetv2, which is not installed: pip install nnunetv2"):
         SegmentLungsd(backend=f"nnunet:{tmp_path}")({"image": chest()})
 
 
 def test_backends_are_known_by_name():
-    assert {"classical", "file"} <= set(LUNG_BACKENDS)
+    assert set(LUNG_BACKENDS) == {"joined", "classical", "nnunet", "file"}

@@ -38,9 +38,7 @@ def test_two_folds_train_predict_and_serve_as_a_backend(chests: Path, tmp_path: 
     model = trained.stdout.strip().splitlines()[-1]
     assert len(list(Path(model).glob("fold_*/checkpoint_final.pth"))) == 2
 
-    predicted = python(
-        SCRIPT, "predict", str(work), str(chests / "healthy_0.nii.gz"), str(masks), cwd=tmp_path
-    )
+    predicted = python(SCRIPT, "predict", model, str(chests / "healthy_0.nii.gz"), str(masks), cwd=tmp_path)
     assert predicted.returncode == 0, predicted.stderr
     by_files = np.asarray(nib.load(masks / "healthy_0.nii.gz").dataobj) > 0
     raw = work / "raw" / "Dataset001_Lungs"
