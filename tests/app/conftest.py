@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-OVERLAY = {"spacing": [3.6, 3.6, 5.0], "window": [48, 48, 16]}
-"""Laid over the bundle's inference.json: a coarse grid."""
+OVERLAY = {"spacing": [3.6, 3.6, 5.0], "window": [96, 96, 48]}
+"""Laid over the bundle's inference.json: a coarse grid, which one window nearly covers."""
 
 
 @pytest.fixture(scope="session")
