@@ -20,7 +20,8 @@ help: ## list the targets
 env: $(READY) ## make the environment in .venv from constraints.txt (PYTHON=python3.12 picks the interpreter)
 
 # constraints.txt names every package with its version, so nothing is left to resolve: uv and pip install the same,
-# and neither builds sam2, which constraints.txt leaves out. Nothing but $(VENV) is written to, whatever is active; a
+# and neither builds sam2, which constraints.txt leaves out. Compiled once here, as pip does of itself: where Python may
+# not write bytecode, every command else compiles torch and MONAI anew, over 10 s each time. Nothing but $(VENV) is written to, whatever is active; a
 # folder of that name without the marker file is someone's own. The marker is as old as can be until all is installed.
 $(READY): pyproject.toml constraints.txt
 	@test ! -e $(VENV) || test -e $@ || { echo "$(VENV): expected an environment made by 'make env',"\
@@ -31,7 +32,7 @@ $(READY): pyproject.toml constraints.txt
 	touch -t 200001010000 $@
 	if command -v uv >/dev/null; then \
 		uv venv --allow-existing --python $(PYTHON) $(VENV) && \
-		uv pip install --python $(BIN)/python --no-deps -r constraints.txt -e .; \
+		uv pip install --python $(BIN)/python --compile-bytecode --no-deps -r constraints.txt -e .; \
 	else \
 		$(PYTHON) -m venv $(VENV) && \
 		$(BIN)/python -m pip install --no-deps -r constraints.txt -e .; \

@@ -84,8 +84,11 @@ def real_ct(
         )
 
 
-def segment(ct: Path, out: Path, weights: Path, members: int) -> dict[str, Any]:
-    """Runs the bundle's inference on one CT, and returns its report with minutes, peak memory and machine."""
+def segment(ct: Path, out: Path, weights: Path, members: int, **settings: object) -> dict[str, Any]:
+    """Runs the bundle's inference on one CT, and returns its report with minutes, peak memory and machine.
+
+    Further settings are those of inference.json, by name.
+    """
     study = ct.name.removesuffix(".nii.gz")
     report, record = out / study / "report.json", out / f"{study}.run.json"
     if not (report.is_file() and record.is_file() and _weights_of(report) == weights_hash(weights)):
@@ -97,6 +100,7 @@ def segment(ct: Path, out: Path, weights: Path, members: int) -> dict[str, Any]:
             "output_dir": out,
             "checkpoint": weights,
             "members": members,
+            **settings,
         }
         words = [f"--{name}={value}" for name, value in options.items()]
         started = time.monotonic()

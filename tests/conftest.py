@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from generator.cohort import write_cohort
 from normnet.checkpoints import save_weights
 from normnet.ensemble import Ensemble
 
@@ -28,6 +29,14 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "model.pt"
     save_weights(Ensemble(members=2), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three healthy chests, two diseased ones with their truth, at 3.6 x 3.6 x 5 mm; to be read, not changed."""
+    folder = tmp_path_factory.mktemp("cohort")
+    write_cohort(folder, healthy=3, diseased=2, shape=(96, 84, 48), spacing=(3.6, 3.6, 5.0))
+    return folder
 
 
 EXIT_STATUS = pytest.StashKey[int]()

@@ -5,17 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from generator.cohort import write_cohort
-
-OVERLAY = {"spacing": [3.6, 3.6, 5.0], "window": [48, 48, 16]}
-"""Laid over the bundle's inference.json: a coarse grid."""
+OVERLAY = {"spacing": [3.6, 3.6, 5.0], "window": [96, 96, 48]}
+"""Laid over the bundle's inference.json: a coarse grid, which one window nearly covers."""
 
 
 @pytest.fixture(scope="session")
-def chests(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two healthy chests, two diseased ones with their truth, at 3.6 x 3.6 x 5 mm."""
+def chests(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two healthy chests, two diseased ones with their truth."""
     folder = tmp_path_factory.mktemp("chests")
-    write_cohort(folder, healthy=2, diseased=2, shape=(96, 84, 48), spacing=(3.6, 3.6, 5.0))
+    shutil.copytree(cohort, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("healthy_2*"))
     return folder
 
 

@@ -3,9 +3,12 @@
 import asyncio
 import inspect
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from fastapi import HTTPException
+from fastapi import FastAPI, HTTPException
+from httpx import ASGITransport, AsyncClient
 from monailabel.endpoints import datastore, infer
 
 from monailabel_app.lib.endpoints import SAFE_NAME, in_a_thread
@@ -63,22 +66,29 @@ def test_the_signature_with_its_roles_stays() -> None:
     )
 
 
-def test_an_endpoint_runs_apart_from_the_event_loop() -> None:
-    """FastAPI runs what is no coroutine in a thread."""
-    run = in_a_thread(endpoint)
-    assert not inspect.iscoroutinefunction(run)
-    assert not inspect.iscoroutinefunction(inspect.unwrap(run))
+async def seen_by_the_other(endpoint: Callable[..., Any], released: threading.Event) -> bool:
+    """Asks an endpoint that waits and one that ends its waiting at once; says whether that was in time."""
 
-    async def serve() -> bool:
-        threads: list[int] = []
+    async def release() -> None:
+        released.set()
 
-        async def note() -> None:
-            threads.append(threading.get_ident())
+    app = FastAPI()
+    app.add_api_route("/waits", endpoint)
+    app.add_api_route("/release", release)
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://server", timeout=60) as client:
+        answer, _ = await asyncio.gather(client.get("/waits"), client.get("/release"))
+    return bool(answer.json())
 
-        await asyncio.to_thread(in_a_thread(note))
-        return threads[0] != threading.get_ident()
 
-    assert asyncio.run(serve())
+@pytest.mark.parametrize(("hardened", "longest_s", "in_time"), [(True, 30, True), (False, 0.5, False)])
+def test_an_endpoint_that_blocks_holds_up_no_other(hardened: bool, longest_s: float, in_time: bool) -> None:
+    released = threading.Event()
+
+    async def waits() -> bool:
+        return released.wait(longest_s)  # blocks, as MONAI Label's coroutines do
+
+    endpoint = in_a_thread(waits) if hardened else waits
+    assert asyncio.run(seen_by_the_other(endpoint, released)) is in_time
 
 
 def test_monai_label_still_blocks_and_trusts() -> None:

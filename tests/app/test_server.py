@@ -215,7 +215,7 @@ def test_slicers_calls_in_slicers_order(
     truth = str(truth_of(chests, "covid_1"))
     saved = client.save_label("covid_1", truth, params={"label_info": [{"name": "lesion", "idx": 1}]})
     assert saved["image"] == "covid_1"
-    label, _ = client.download_label("covid_1", "final"), None
+    label = client.download_label("covid_1", "final")
     assert Path(label).read_bytes() == Path(truth).read_bytes()
     assert client.info()["datastore"]["completed"] == 1
 

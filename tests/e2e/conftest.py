@@ -1,4 +1,4 @@
-"""A tiny cohort and tiny settings, so that the real commands finish in seconds."""
+"""Tiny settings, so that the real commands finish in seconds."""
 
 import json
 import os
@@ -6,9 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from generator.cohort import write_cohort
 from normnet import bundle_root
 
 CONFIGS = Path(bundle_root()) / "configs"
@@ -26,14 +23,6 @@ TRAINING = {
     "reduced_precision": False,
 }
 SEGMENTING = {**COARSE, "members": 2, "window": [48, 48, 16]}
-
-
-@pytest.fixture(scope="session")
-def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three healthy chests, two diseased ones with their truth, at 3.6 x 3.6 x 5 mm."""
-    folder = tmp_path_factory.mktemp("cohort")
-    write_cohort(folder, healthy=3, diseased=2, shape=(96, 84, 48), spacing=(3.6, 3.6, 5.0))
-    return folder
 
 
 def bundle_command(run_id: str, configs: list[str], folder: Path = CONFIGS, **settings: object) -> list[str]:

@@ -9,8 +9,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from monai.bundle import ConfigWorkflow
+from monai.utils import set_determinism
 
-from tests.e2e.conftest import SEGMENTING, bundle_command, python
+from normnet.errors import InputError, input_error_in
+from tests.e2e.conftest import CONFIGS, SEGMENTING, bundle_command, python
 
 FILES = {
     "disagreement.nii.gz",
@@ -85,24 +88,50 @@ def test_a_bad_study_does_not_stop_the_others(cohort: Path, weights: Path, tmp_p
     assert [folder.name for folder in (tmp_path / "out").iterdir()] == ["b"]
 
 
+def test_missing_weights_are_one_sentence(cohort: Path, tmp_path: Path) -> None:
+    image = cohort / "diseased" / "covid_0.nii.gz"
+    settings = {**SEGMENTING, "dataset_dir": image, "output_dir": tmp_path, "checkpoint": "nothing.pt"}
+    finished = python(*bundle_command("run", ["inference"], **settings), cwd=tmp_path)
+    assert finished.returncode == 1
+    assert finished.stderr.strip().endswith(
+        "nothing.pt: there are no weights here; train them, or name another file by --checkpoint."
+    )
+    assert "Traceback" not in finished.stderr
+
+
 @pytest.mark.parametrize(
     ("setting", "sentence"),
     [
-        ({"checkpoint": "nothing.pt"}, "nothing.pt: there are no weights here"),
         ({"members": 5}, "model.pt: expected the 220 tensors of Ensemble"),
         ({"output_dir": "/proc/nowhere"}, "/proc/nowhere/covid_0: results cannot be written here"),
     ],
-    ids=["missing weights", "other weights", "unwritable output"],
+    ids=["other weights", "unwritable output"],
 )
 def test_a_bad_setting_is_one_sentence(
-    cohort: Path, weights: Path, tmp_path: Path, setting: dict[str, object], sentence: str
+    cohort: Path,
+    weights: Path,
+    tmp_path: Path,
+    setting: dict[str, object],
+    sentence: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    image = cohort / "diseased" / "covid_0.nii.gz"
-    settings = {**SEGMENTING, "dataset_dir": image, "output_dir": tmp_path, "checkpoint": weights, **setting}
-    finished = python(*bundle_command("run", ["inference"], **settings), cwd=tmp_path)
-    assert finished.returncode == 1
-    assert sentence in finished.stdout + finished.stderr
-    assert "Traceback" not in finished.stderr
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # the run sets one of its own
+    image = str(cohort / "diseased" / "covid_0.nii.gz")
+    settings = {"dataset_dir": image, "output_dir": str(tmp_path), "checkpoint": str(weights), **setting}
+    workflow = ConfigWorkflow(
+        config_file=str(CONFIGS / "inference.json"),
+        meta_file=str(CONFIGS / "metadata.json"),
+        logging_file=str(CONFIGS / "logging.conf"),
+        **{**SEGMENTING, **settings},
+    )
+    workflow.initialize()
+    with pytest.raises((InputError, RuntimeError)) as failure:
+        workflow.run()
+    set_determinism(None)
+    ending = input_error_in(failure.value)
+    assert ending is not None
+    assert sentence in f"{capsys.readouterr().out}{ending}"
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(cohort: Path, weights: Path, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import pytest
 import torch
 from monai.transforms import Compose
 
-from generator.cohort import write_cohort
 from normnet import bundle_root
 from normnet.checkpoints import load_weights
 from normnet.ensemble import Ensemble
@@ -18,12 +17,10 @@ from normnet.vote import vote_healthy
 
 
 @pytest.fixture(scope="module")
-def chest(tmp_path_factory: pytest.TempPathFactory) -> tuple[torch.Tensor, torch.Tensor]:
+def chest(cohort: Path) -> tuple[torch.Tensor, torch.Tensor]:
     """Thorax area and lungs of a generated patient, (1, X, Y, Z) each; sizes are multiples of 16."""
-    folder = tmp_path_factory.mktemp("chest")
-    write_cohort(folder, healthy=0, diseased=1, shape=(96, 84, 48), spacing=(3.6, 3.6, 5.0))
     steps = Compose([LoadCTd(keys="image"), *thorax_transforms(spacing=(2.4, 2.4, 3.0))])
-    item = steps({"image": str(folder / "diseased" / "covid_0.nii.gz")})
+    item = steps({"image": str(cohort / "diseased" / "covid_0.nii.gz")})
     fill = [part for length in reversed(item["image"].shape[1:]) for part in (0, -length % 16)]
     image, lungs = (torch.nn.functional.pad(item[key].as_tensor(), fill) for key in ("image", "lungs"))
     return image, lungs > 0
