@@ -12,7 +12,7 @@ from monailabel.client import MONAILabelClient
 
 from monailabel_app.lib.acceptance import split_corrections
 from tests.app.conftest import OVERLAY, copy_chests, truth_of
-from tests.app_server import Server, running_server
+from tests.app_server import Server, fine_tune, running_server
 from tests.e2e.conftest import TRAINING
 
 pytestmark = pytest.mark.slow  # minutes of real commands and servers
@@ -21,20 +21,11 @@ FAST = {**TRAINING, **OVERLAY, "learning_rate": 0.003, "epoch_iterations": 10, "
 """train.json's own learning rate, which moves the weights within a minute. On this coarse grid, which they were not
 trained on, the shipped weights are sure of nothing: at 0.99 all that is bright is a lesion before and after."""
 
+HALF = {"val_split": 0.5, "max_epochs": 4}
+"""Options of a training: one of two corrections is held out."""
+
 PATIENTS = ("covid_0", "covid_1")
 COMMAND = Path(__file__).resolve().parents[2] / "scripts" / "weights.py"
-
-
-def fine_tune(server: Server, **options: object) -> dict:
-    """Trains as Slicer's button does, and waits for the end; gives the stats."""
-    server.client.train_start("normnet", {"device": "cpu", "val_split": 0.5, "max_epochs": 4, **options})
-    end = time.monotonic() + 600
-    # Not check_if_running: it does not see a training before its process is there.
-    while (status := server.client.train_status()["status"]) in ("SUBMITTED", "RUNNING"):
-        assert time.monotonic() < end, "the training does not end"
-        time.sleep(0.5)
-    assert status == "DONE", server.log.read_text()[-2000:]
-    return dict(server.client.info()["train_stats"]["normnet"])
 
 
 def masks(client: MONAILabelClient, tmp_path: Path, version: str = "current") -> dict[str, np.ndarray]:
@@ -80,7 +71,7 @@ def test_better_weights_serve_worse_ones_do_not_and_older_ones_come_back(
 
         for patient in PATIENTS:
             client.save_label(patient, str(truth_of(chests, patient)))
-        stats = fine_tune(server)
+        stats = fine_tune(server, **HALF)
         assert (stats["version"], stats["switched"]) == ("1", True)
         assert stats["metrics"]["lesion_dice"] > stats["metrics"]["lesion_dice_before"]
         learnt, better = served(server), masks(client, tmp_path)
@@ -90,7 +81,7 @@ def test_better_weights_serve_worse_ones_do_not_and_older_ones_come_back(
         scan = nib.load(studies / f"{trained}.nii.gz")
         nib.save(nib.Nifti1Image(np.zeros(scan.shape, np.uint8), scan.affine), tmp_path / "empty.nii.gz")
         client.save_label(trained, str(tmp_path / "empty.nii.gz"))
-        stats = fine_tune(server)
+        stats = fine_tune(server, **HALF)
         assert (stats["version"], stats["switched"]) == ("2", False)
         assert stats["metrics"]["from_version"] == "1"
         assert stats["metrics"]["lesion_dice"] < stats["metrics"]["lesion_dice_before"]

@@ -21,7 +21,8 @@ from monailabel_app.lib.segments import segments_from
 from tests.app.conftest import OVERLAY
 from tests.app.dicom_series import instances, write_series
 from tests.app.orthanc_server import load, running_orthanc
-from tests.app_server import Server, running_server
+from tests.app_server import Server, fine_tune, running_server
+from tests.e2e.conftest import TRAINING
 
 SHAPE, SPACING = (96, 84, 48), (3.6, 3.6, 5.0)
 LESION = {"label_info": [{"name": "lesion", "idx": 1}]}
@@ -53,7 +54,7 @@ def hospital(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     with running_orthanc(work / "orthanc") as pacs:
         load(folder, pacs)
         env = {"MONAI_LABEL_AUTO_UPDATE_SCORING": "false"}
-        with running_server(pacs, work / "server", env=env, overlay=OVERLAY) as server:
+        with running_server(pacs, work / "server", env=env, overlay={**TRAINING, **OVERLAY}) as server:
             yield Hospital(pacs, server, series, folder)
 
 
@@ -133,6 +134,20 @@ def test_label_from_another_station_is_seen_at_once_and_whole(hospital: Hospital
     load(tmp_path / "station", hospital.pacs)
     (pair,) = corrected(hospital)
     assert (sitk.GetArrayFromImage(sitk.ReadImage(pair["label"])) == box).all()
+
+
+@pytest.mark.slow
+def test_the_networks_learn_from_a_correction_on_the_pacs(hospital: Hospital, tmp_path: Path) -> None:
+    mask = nib.load(mask_of(hospital, tmp_path))
+    correction = np.zeros(mask.shape, np.uint8)
+    correction[mask.shape[0] // 4 :, :, mask.shape[2] // 2 :] = 1
+    nib.save(nib.Nifti1Image(correction, mask.affine), tmp_path / "label.nii.gz")
+    hospital.server.client.save_label(hospital.series, str(tmp_path / "label.nii.gz"), "final", LESION)
+    stats = fine_tune(hospital.server, max_epochs=1)
+    assert (stats["version"], stats["metrics"]["corrections"]) == ("1", 1)
+    assert stats["metrics"]["lesion_dice"] is not None
+    versions = hospital.server.client.info()["models"]["normnet"]["config"]["version"]
+    assert versions == ["current", "0", "1"]
 
 
 def test_empty_label_is_the_newest_correction(hospital: Hospital, tmp_path: Path) -> None:
