@@ -21,7 +21,7 @@ FAST = {**TRAINING, **OVERLAY, "learning_rate": 0.003, "epoch_iterations": 10, "
 """train.json's own learning rate, which moves the weights within a minute. On this coarse grid, which they were not
 trained on, the shipped weights are sure of nothing: at 0.99 all that is bright is a lesion before and after."""
 
-HALF = {"val_split": 0.5, "max_epochs": 4}
+HALF = {"val_split": 0.5, "max_epochs": 2}
 """Options of a training: one of two corrections is held out."""
 
 PATIENTS = ("covid_0", "covid_1")
