@@ -8,10 +8,11 @@ from pathlib import Path
 from lib.batch import BatchInfer
 from lib.dicom_endpoints import answer_dicom_seg, pass_frames_on
 from lib.dicom_folder import DICOMFolderStudies, holds_dicom
-from lib.dicomweb import DICOMWebStudies, dicomweb_client
+from lib.dicomweb import DICOMWebStudies
 from lib.endpoints import harden_endpoints
 from lib.finetuning import FineTune
 from lib.infers import LungsInfer, NormNetInfer
+from lib.pacs_client import dicomweb_client
 from lib.pipeline import Pipeline
 from lib.scoring import Disagreement
 from lib.strategies import MostDisagreed

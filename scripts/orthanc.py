@@ -63,7 +63,7 @@ def start(storage: str = STORAGE, port: int = PORT) -> None:
             server = subprocess.Popen(words, stdout=output, stderr=output, start_new_session=True)
     except OSError as error:
         raise InputError(f"{folder}: Orthanc cannot store here ({error.strerror}).") from error
-    if not _waited(lambda: _answers(port) or server.poll() is not None, START_SECONDS) or not _answers(port):
+    if not waited(lambda: _answers(port) or server.poll() is not None, START_SECONDS) or not _answers(port):
         server.kill()
         raise InputError(f"{log}: Orthanc did not start; its log ends: {_last_line(log)}")
     print(f"Orthanc answers at http://127.0.0.1:{port}/dicom-web and stores in {folder}.")
@@ -108,7 +108,7 @@ def stop(port: int = PORT) -> None:
         requests.post(f"http://127.0.0.1:{port}/tools/shutdown", timeout=TIMEOUT_SECONDS).raise_for_status()
     except requests.RequestException as error:
         raise InputError(f"Port {port}: Orthanc could not be stopped: {_reason(error)}") from error
-    if not _waited(lambda: not _taken(port), STOP_SECONDS):
+    if not waited(lambda: not _taken(port), STOP_SECONDS):
         raise InputError(f"Port {port}: Orthanc was told to stop {STOP_SECONDS:g} s ago and still listens.")
 
 
@@ -142,7 +142,7 @@ def _answers(port: int) -> bool:
         return False
 
 
-def _waited(done: Callable[[], bool], seconds: float) -> bool:
+def waited(done: Callable[[], bool], seconds: float) -> bool:
     """Waits until something is done; tells whether it was, in that time."""
     end = time.monotonic() + seconds
     while not (finished := done()) and time.monotonic() < end:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import requests
 from monailabel.client import MONAILabelClient
@@ -17,6 +18,9 @@ from monailabel.client import MONAILabelClient
 APP = Path(__file__).parents[1] / "monailabel_app"
 START_S = 120.0
 """Longest time a server may take to start on a busy machine, seconds."""
+
+TRAIN_S = 600.0
+"""Longest time that a training of few iterations may take there, seconds."""
 
 
 @dataclass
@@ -101,3 +105,16 @@ def wait_until_up(url: str, process: subprocess.Popen[bytes], log: Path) -> None
         except requests.RequestException:
             time.sleep(0.3)
     raise RuntimeError(f"the server did not answer within {START_S:.0f} s:\n{log.read_text()[-3000:]}")
+
+
+def fine_tune(server: Server, **options: object) -> dict[str, Any]:
+    """Trains as Slicer's button does, and waits for the end; gives the stats."""
+    client = server.client
+    client.train_start("normnet", {"device": "cpu", **options})
+    end = time.monotonic() + TRAIN_S
+    # Not check_if_running: it does not see a training before its process is there.
+    while (status := client.train_status()["status"]) in ("SUBMITTED", "RUNNING"):
+        assert time.monotonic() < end, "the training does not end"
+        time.sleep(0.5)
+    assert status == "DONE", server.log.read_text()[-2000:]
+    return dict(client.info()["train_stats"]["normnet"])

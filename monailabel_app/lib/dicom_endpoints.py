@@ -11,14 +11,18 @@
 
 - It drops what the browser accepts, so that the PACS has to decompress each slice; Orthanc without a JPEG 2000 decoder
   answers 500 and OHIF shows grey panes: here frames are asked for as the browser does.
+- It waits for the PACS on the event loop, where no other client gets an answer meanwhile; one that has stopped is a
+  bare 500.
 """
 
+import asyncio
 import json
 import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import requests
 import SimpleITK as sitk
 from fastapi import Request
 from fastapi.background import BackgroundTasks
@@ -27,12 +31,14 @@ from fastapi.responses import FileResponse, Response
 from monailabel.endpoints import infer, proxy
 from monailabel.interfaces.utils.app import app_instance
 from monailabel.utils.others.generic import remove_file
+from urllib3.exceptions import HTTPError
 
 from normnet.errors import InputError
 
 from .dicom_folder import SeriesStudies
 from .dicom_seg import write_seg
 from .dicomweb import DICOMWebStudies
+from .endpoints import in_words
 from .segments import segments_from
 
 __all__ = ["answer_dicom_seg", "pass_frames_on"]
@@ -91,8 +97,17 @@ def run_inference(
 
 async def proxy_dicom(request: Request, op: str, path: str) -> Response:
     """Passes a request on to the DICOMweb server; see MONAI Label's function of this name."""
+    await request.body()  # The request keeps it: the thread below has an event loop of its own.
+    try:
+        return await run_in_threadpool(_pass_on, request, op, path)
+    except (requests.RequestException, HTTPError) as error:
+        raise in_words(error) from error
+
+
+def _pass_on(request: Request, op: str, path: str) -> Response:
     studies = app_instance().datastore()
     if request.method != "GET" or "/frames/" not in path or not isinstance(studies, DICOMWebStudies):
-        return await upstream_proxy(request, op, path)
-    frame = await run_in_threadpool(studies.frame, path, request.headers.get("accept", "*/*"))
+        answer: Response = asyncio.run(upstream_proxy(request, op, path))
+        return answer
+    frame = studies.frame(path, request.headers.get("accept", "*/*"))
     return Response(frame.content, frame.status_code, {"content-type": frame.headers.get("content-type", "")})

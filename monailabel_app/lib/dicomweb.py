@@ -19,10 +19,8 @@ from typing import Any
 import pydicom
 import requests
 import SimpleITK as sitk
-from dicomweb_client.session_utils import create_session_from_user_pass
 from filelock import FileLock
 from monailabel.config import settings
-from monailabel.datastore.dicom import DICOMwebClientX
 from monailabel.datastore.local import DataModel
 from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.interfaces.exception import ImageNotFoundException
@@ -33,13 +31,13 @@ from normnet.errors import InputError
 
 from .dicom_folder import NIFTI, UID, SeriesStudies
 from .dicom_seg import label_on_grid, lesion_from_seg, write_seg
+from .pacs_client import PACSClient
 from .segments import LESION, segments_from
 
-__all__ = ["DICOMWebStudies", "dicomweb_client"]
+__all__ = ["DICOMWebStudies"]
 
 FINAL = DefaultLabelTag.FINAL.value
 AS_STORED = (("application/dicom", "*"),)
-FRAME_SECONDS = 30.0
 DEFAULT_CACHE = Path("~/.cache/monailabel/dicom")
 """MONAI Label's own."""
 
@@ -63,7 +61,7 @@ class DICOMWebStudies(SeriesStudies):
         auto_reload: whether what other processes write there is noticed.
     """
 
-    def __init__(self, client: DICOMwebClientX, cache: str = "", auto_reload: bool = False) -> None:
+    def __init__(self, client: PACSClient, cache: str = "", auto_reload: bool = False) -> None:
         self._client = client
         self._seen: dict[str, Correction | None] = {}
         folder = Path(cache.strip() or DEFAULT_CACHE.expanduser()) / md5_digest(client.base_url)
@@ -149,7 +147,7 @@ class DICOMWebStudies(SeriesStudies):
         session = self._client._session  # The server's user and password, where there are.
         prefix = self._client.wado_url_prefix
         address = "/".join([self.name(), prefix, path] if prefix else [self.name(), path])
-        found: requests.Response = session.get(address, headers={"Accept": accept}, timeout=FRAME_SECONDS)
+        found: requests.Response = session.get(address, headers={"Accept": accept})
         return found
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
@@ -212,22 +210,6 @@ class DICOMWebStudies(SeriesStudies):
                 (Path(beside) / name).replace(Path(record.label_path(FINAL)) / name)
             info = {"SeriesInstanceUID": correction.series, "name": name}
             record.objects[correction.image].labels[FINAL] = DataModel(info=info, ext=NIFTI)
-
-
-def dicomweb_client(address: str) -> DICOMwebClientX:
-    """Connects to a DICOMweb server, by MONAI Label's settings: user, password and prefixes.
-
-    Args:
-        address: http://127.0.0.1:8042/dicom-web.
-    """
-    user, password = settings.MONAI_LABEL_DICOMWEB_USERNAME, settings.MONAI_LABEL_DICOMWEB_PASSWORD
-    return DICOMwebClientX(
-        url=address.rstrip("/"),
-        session=create_session_from_user_pass(user, password) if user and password else None,
-        qido_url_prefix=settings.MONAI_LABEL_QIDO_PREFIX,
-        wado_url_prefix=settings.MONAI_LABEL_WADO_PREFIX,
-        stow_url_prefix=settings.MONAI_LABEL_STOW_PREFIX,
-    )
 
 
 def _value(found: dict[str, Any], keyword: str) -> str:

@@ -42,10 +42,11 @@ from monailabel.interfaces.exception import (
     MONAILabelException,
 )
 from monailabel.interfaces.utils.app import app_instance
+from urllib3.exceptions import HTTPError
 
 from normnet.errors import input_error_in
 
-__all__ = ["SAFE_NAME", "harden_endpoints"]
+__all__ = ["SAFE_NAME", "harden_endpoints", "in_words"]
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ def in_a_thread(endpoint: Callable[..., Any]) -> Callable[..., Any]:
             # FastAPI drops the tasks of an endpoint that fails: they take away its temporary files.
             if "background_tasks" in arguments:
                 asyncio.run(arguments["background_tasks"]())
-            raise error if isinstance(error, HTTPException) else _in_words(error) from error
+            raise error if isinstance(error, HTTPException) else in_words(error) from error
 
     run.__name__, run.__doc__ = endpoint.__name__, endpoint.__doc__
     # Not functools.wraps: FastAPI would find the coroutine inside and wait for it on the event loop.
@@ -146,20 +147,22 @@ def _check_known(image: Any) -> None:
         raise HTTPException(status_code=404, detail=f"There is no image {image!r} among the studies.")
 
 
-def _in_words(error: Exception) -> HTTPException:
+def in_words(error: Exception) -> HTTPException:
     """Turns an error into an answer; what is not the client's doing keeps its traceback in the log."""
     sentence = input_error_in(error)
     if sentence is not None:
         return HTTPException(status_code=422, detail=str(sentence))
+    # Before JSONDecodeError: the server's JSON that is cut off is both.
+    if isinstance(error, requests.RequestException | HTTPError):
+        logger.exception("The DICOMweb server failed")
+        return HTTPException(
+            status_code=502, detail=f"The DICOMweb server does not answer as it should: {error}"
+        )
     if isinstance(error, json.JSONDecodeError):
         return HTTPException(status_code=422, detail=f"params: expected JSON, {error}.")
     if isinstance(error, ImageNotFoundException | LabelNotFoundException | MONAILabelException):
         return HTTPException(status_code=404, detail=str(getattr(error, "msg", error)))
     logger.exception("An endpoint failed")
-    if isinstance(error, requests.RequestException):
-        return HTTPException(
-            status_code=502, detail=f"The DICOMweb server does not answer as it should: {error}"
-        )
     if isinstance(error, OSError):
         return HTTPException(
             status_code=507, detail=f"The server cannot read or write: {error.strerror or error}."

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "orthanc.py"
@@ -44,6 +45,13 @@ def running_orthanc(storage: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/dicom-web"
     finally:
         orthanc("stop", "--port", port)
+
+
+def process_of(storage: Path) -> psutil.Process:
+    """Finds the Orthanc that runs over this storage."""
+    settings = str(storage / "orthanc.json")
+    (found,) = (one for one in psutil.process_iter(["cmdline"]) if settings in (one.info["cmdline"] or []))
+    return found
 
 
 def load(folder: Path, url: str) -> None:

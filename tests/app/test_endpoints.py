@@ -11,6 +11,7 @@ from fastapi import FastAPI, HTTPException
 from httpx import ASGITransport, AsyncClient
 from monailabel.endpoints import datastore, infer
 
+from monailabel_app.lib.dicom_endpoints import upstream_proxy
 from monailabel_app.lib.endpoints import SAFE_NAME, in_a_thread
 from normnet.errors import InputError
 
@@ -95,3 +96,6 @@ def test_monai_label_still_blocks_and_trusts() -> None:
     """Fails when MONAI Label (0.8.5) is mended: its endpoints no longer need to be put in threads."""
     assert inspect.iscoroutinefunction(infer.api_run_inference)
     assert inspect.iscoroutinefunction(datastore.api_save_label)
+    assert inspect.iscoroutinefunction(upstream_proxy) and "requests.get(" in inspect.getsource(
+        upstream_proxy
+    )

@@ -220,7 +220,8 @@ def test_slicers_calls_in_slicers_order(
     assert client.info()["datastore"]["completed"] == 1
 
 
-def test_the_log_is_there(server: Server) -> None:
-    answer = requests.get(f"{server.url}/logs/?logfile=app.log&lines=20", timeout=30)
+def test_the_log_is_there(client: MONAILabelClient, server: Server) -> None:
+    client.infer("lungs", "covid_0", {"result_extension": ".nrrd"})
+    answer = requests.get(f"{server.url}/logs/", {"html": "false", "lines": 100}, timeout=30)
     assert answer.status_code == 200
-    assert answer.text.strip()
+    assert "covid_0" in answer.text

@@ -21,7 +21,8 @@ const browser = await chromium.launch({
   ],
 });
 
-// What the panes show: OHIF's CT is grey, a segment is clearly not; a pane without its CT has few greys.
+// What the panes show: OHIF's CT is grey, a segment is not (the lungs' olive and brown are laid on thinly); a pane
+// without its CT has few greys.
 async function look(page) {
   let coloured = 0;
   let greys = 0;
@@ -37,7 +38,7 @@ async function look(page) {
       let bright = 0;
       for (let i = 0; i < data.length; i += 4) {
         const [red, green, blue] = [data[i], data[i + 1], data[i + 2]];
-        if (Math.max(red, green, blue) - Math.min(red, green, blue) > 60) bright += 1;
+        if (Math.max(red, green, blue) - Math.min(red, green, blue) > 20) bright += 1;
         else if (red === green && green === blue) levels.add(red);
       }
       return { bright, levels: levels.size };

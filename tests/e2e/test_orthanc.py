@@ -21,7 +21,8 @@ from monailabel_app.lib.segments import segments_from
 from tests.app.conftest import OVERLAY
 from tests.app.dicom_series import instances, write_series
 from tests.app.orthanc_server import load, running_orthanc
-from tests.app_server import Server, running_server
+from tests.app_server import Server, fine_tune, running_server
+from tests.e2e.conftest import TRAINING
 
 SHAPE, SPACING = (96, 84, 48), (3.6, 3.6, 5.0)
 LESION = {"label_info": [{"name": "lesion", "idx": 1}]}
@@ -53,7 +54,7 @@ def hospital(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     with running_orthanc(work / "orthanc") as pacs:
         load(folder, pacs)
         env = {"MONAI_LABEL_AUTO_UPDATE_SCORING": "false"}
-        with running_server(pacs, work / "server", env=env, overlay=OVERLAY) as server:
+        with running_server(pacs, work / "server", env=env, overlay={**TRAINING, **OVERLAY}) as server:
             yield Hospital(pacs, server, series, folder)
 
 
@@ -135,6 +136,20 @@ def test_label_from_another_station_is_seen_at_once_and_whole(hospital: Hospital
     assert (sitk.GetArrayFromImage(sitk.ReadImage(pair["label"])) == box).all()
 
 
+@pytest.mark.slow
+def test_the_networks_learn_from_a_correction_on_the_pacs(hospital: Hospital, tmp_path: Path) -> None:
+    mask = nib.load(mask_of(hospital, tmp_path))
+    correction = np.zeros(mask.shape, np.uint8)
+    correction[mask.shape[0] // 4 :, :, mask.shape[2] // 2 :] = 1
+    nib.save(nib.Nifti1Image(correction, mask.affine), tmp_path / "label.nii.gz")
+    hospital.server.client.save_label(hospital.series, str(tmp_path / "label.nii.gz"), "final", LESION)
+    stats = fine_tune(hospital.server, max_epochs=1)
+    assert (stats["version"], stats["metrics"]["corrections"]) == ("1", 1)
+    assert stats["metrics"]["lesion_dice"] is not None
+    versions = hospital.server.client.info()["models"]["normnet"]["config"]["version"]
+    assert versions == ["current", "0", "1"]
+
+
 def test_empty_label_is_the_newest_correction(hospital: Hospital, tmp_path: Path) -> None:
     mask = nib.load(mask_of(hospital, tmp_path))
     nib.save(nib.Nifti1Image(np.zeros(mask.shape, np.uint8), mask.affine), tmp_path / "empty.nii.gz")
@@ -171,27 +186,3 @@ def test_label_that_names_no_lesion_is_refused(hospital: Hospital, tmp_path: Pat
 def test_nothing_is_left_in_the_temporary_folder(hospital: Hospital) -> None:
     left = [path.name for path in (hospital.server.log.parent / "tmp").iterdir()]
     assert not [name for name in left if name.endswith((".dcm", ".nrrd", ".nii.gz"))]
-
-
-def test_pacs_that_has_stopped_is_a_502_in_words(tmp_path: Path) -> None:
-    folder = tmp_path / "series"
-    series = write_series(folder, np.full((40, 40, 12), -1000), SPACING)
-    with running_orthanc(tmp_path / "orthanc") as pacs:
-        load(folder, pacs)
-        env = {"MONAI_LABEL_AUTO_UPDATE_SCORING": "false"}
-        with running_server(pacs, tmp_path / "server", env=env, overlay=OVERLAY) as server:
-            root = pacs.removesuffix("/dicom-web")
-            requests.post(f"{root}/tools/shutdown", timeout=30)
-            _wait_until_gone(root)
-            answer = requests.post(f"{server.url}/infer/normnet?image={series}", timeout=60)
-            assert answer.status_code == 502
-            assert "DICOMweb server" in answer.json()["detail"]
-
-
-def _wait_until_gone(root: str) -> None:
-    for _ in range(100):
-        try:
-            requests.get(f"{root}/system", timeout=1)
-        except requests.RequestException:
-            return
-    raise RuntimeError(f"{root} still answers")
