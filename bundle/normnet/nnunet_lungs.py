@@ -13,8 +13,8 @@ __all__ = ["load_predictor", "segment"]
 
 
 @cache
-def load_predictor(model: str) -> Any:
-    """Loads every fold of a model folder that nnU-Net's training has finished; the folds are averaged.
+def load_predictor(model: str, folds: tuple[int, ...] | None = None) -> Any:
+    """Loads folds of a model folder that nnU-Net's training has finished; they are averaged.
 
     Mirroring is off: it takes four times as long. Only models of people you trust: nnU-Net's checkpoints are pickles,
     which can run code.
@@ -22,6 +22,7 @@ def load_predictor(model: str) -> Any:
     Args:
         model: the folder with dataset.json, plans.json and fold_k/checkpoint_final.pth, such as
             nnUNetTrainer__nnUNetPlans__2d.
+        folds: which ones; all of them by default.
 
     Returns:
         nnunetv2's `nnUNetPredictor`, on a GPU where there is one.
@@ -41,7 +42,7 @@ def load_predictor(model: str) -> Any:
         ) from error
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     predictor = nnUNetPredictor(use_mirroring=False, device=device, allow_tqdm=False)
-    predictor.initialize_from_trained_model_folder(model, use_folds=None)
+    predictor.initialize_from_trained_model_folder(model, use_folds=folds)
     return predictor
 
 
