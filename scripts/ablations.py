@@ -138,7 +138,11 @@ def ablations(
             train(row, healthy, out, files, training)
             segment(row, test, out, scores.parent, dict(rule))
         dice[row.table, row.name] = mean_dice(scores)
-    write(dice, page, f"{about}\n\nMean DSC, per cent; {iterations} iterations a member, configs {configs}.")
+    made = (
+        f"Mean DSC, per cent; {iterations} iterations a member and {members} members but where the row says "
+        f"otherwise, configs {configs}."
+    )
+    write(dice, page, f"{about}\n\n{made}")
     print(page.read_text(encoding="utf-8"))
 
 

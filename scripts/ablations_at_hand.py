@@ -17,7 +17,7 @@ TRAINING = {
     "spacing": list(SPACING),
     "patch_size": [48, 48, 16],
     "slab_slices": 16,
-    "batch_size": 8,
+    "batch_size": 4,
     "patches_per_slab": 4,
     "num_workers": 0,
     "learning_rate": 0.002,
@@ -56,8 +56,8 @@ row can be made; single trainings, few cases and coarse voxels do not show which
 @fire.decorators.SetParseFns(output_dir=str, page_path=str)
 def ablations_at_hand(
     output_dir: str,
-    iterations: int = 150,
-    step: int = 30,
+    iterations: int = 60,
+    step: int = 15,
     members: int = 3,
     most_members: int = 9,
     tables: str | tuple[str, ...] = tuple(TABLES),
