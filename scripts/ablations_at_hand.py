@@ -6,7 +6,8 @@ python scripts/ablations_at_hand.py OUTPUT_DIR
 from pathlib import Path
 
 import fire
-from ablations import TABLES, ablations
+from ablations import ablations
+from ablations_page import TABLES
 
 from generator.cohort import write_cohort
 from normnet import bundle_root

@@ -1,7 +1,8 @@
 """The grid of ablations: what is trained, and what is trained only once."""
 
 from generator import SPECS, SynthesisSpec
-from scripts.ablations import PAPER_ITERATIONS, TABLES, grid, mean_dice, scaled, table_iv
+from scripts.ablations import grid, mean_dice, scaled
+from scripts.ablations_page import PAPER_ITERATIONS, TABLES, table_iv
 
 
 def test_the_threshold_of_the_paper_shares_the_weights_of_the_full_method() -> None:

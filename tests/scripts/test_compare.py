@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from generator.cohort import write_cohort
-from scripts.compare import epochs
 from scripts.compare_page import (
     METHODS,
     NORMNET,
@@ -19,6 +18,7 @@ from scripts.compare_page import (
     Scores,
     page,
 )
+from scripts.compare_plan import epochs
 from tests.e2e.conftest import python
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
