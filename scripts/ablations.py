@@ -4,44 +4,28 @@ python scripts/ablations.py HEALTHY_DIR TEST_DIR OUTPUT_DIR [--tables generator,
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import fire
-import matplotlib
-from compare import bundle
-from demo import HALF_KERNELS, HALF_RESOLUTION, run
+from ablations_page import TABLES, write
+from bundle_process import bundle
+from compare_plan import epochs
+from demo import HALF_KERNELS, HALF_RESOLUTION
 from tqdm import tqdm
 
 from generator import SPECS
 from normnet.ensemble import MEMBERS, merge_members
 from normnet.errors import InputError, report_input_errors
 from normnet.intensity import HU_WINDOW
-from normnet.report import written_whole
 
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
+BEFORE, AFTER = 3, 2
+"""Steps of Table IV before and after the iterations of all other tables: 2000 and 4500 beside the paper's 3500."""
 
-TABLES: dict[str, str] = {
-    "iterations": "Table IV: members and their vote over the iterations",
-    "generator": "Table V: parts of the generator switched off",
-    "threshold": "Table VI: the threshold T of bright tissue, HU",
-    "growing": "Growing: steps inside the support",
-    "members": "How many members vote",
-}
-PAPER = {
-    "generator": {
-        "paper": 68.7,
-        "fixed_shapes": 51.5,
-        "fixed_probability_maps": 62.0,
-        "fixed_salt_noise": 25.5,
-    },
-    "threshold": {"-700": 55.1, "-600": 67.0, "-500": 68.7, "-400": 64.3, "-300": 61.1},
-    "growing": {"0": 65.5, "10": 68.7},
-}
-"""Mean DSC on Coronacases, as the paper prints it, on its own data; nothing to compare in value."""
+SYNTHESIS = "wide"
+"""Lesions of every row but those of Table V, as in train.json."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +51,7 @@ class Setting:
     segmenting: dict[str, Any] = field(default_factory=dict)
 
 
-@fire.decorators.SetParseFns(healthy_dir=str, test_dir=str, output_dir=str, configs=str)
+@fire.decorators.SetParseFns(healthy_dir=str, test_dir=str, output_dir=str, configs=str, page_path=str)
 def ablations(
     healthy_dir: str,
     test_dir: str,
@@ -79,30 +63,38 @@ def ablations(
     most_members: int = 9,
     configs: str = "train",
     half_resolution: bool = False,
+    segmenting: dict[str, Any] | None = None,
+    page_path: str | None = None,
+    about: str = "",
     **overrides: object,
 ) -> None:
-    """Trains and scores every row, and writes ablations.md and ablations.png; what is done is not done again.
+    """Trains and scores every row, and writes table and figure; what is done is not done again.
 
     Args:
         healthy_dir: healthy CTs.
         test_dir: CTs with their `<case>_lesions` masks.
-        output_dir: weights, masks, scores, table and figure.
+        output_dir: weights, masks and scores.
         tables: which of iterations, generator, threshold, growing, members; with commas.
-        iterations: of each member; Table IV looks at the last four steps before it, too.
+        iterations: of each member; Table IV looks at three steps before and two after it.
         step: of Table IV.
         members: of each ensemble.
         most_members: that the last table goes up to.
         configs: of the training, with commas: train, or train,paper for the paper's own setting.
         half_resolution: the settings of the demo: twice the paper's voxel size.
-        overrides: anything in the training's configs, by name.
+        segmenting: settings for inference.json, by name.
+        page_path: the page; OUTPUT_DIR/ablations.md by default. The figure goes to pictures/ beside it.
+        about: what the page says of data and command.
+        overrides: anything in the training's configs, by name; of `synthesis`, the lengths alone.
     """
     report_input_errors()
     names = tables.split(",") if isinstance(tables, str) else list(tables)
     if unknown := sorted(set(names) - set(TABLES)):
         raise InputError(f"--tables: expected some of {', '.join(TABLES)}, got {', '.join(unknown)}.")
     healthy, test, out = (Path(folder).resolve() for folder in (healthy_dir, test_dir, output_dir))
-    training = {**(HALF_RESOLUTION if half_resolution else {}), **overrides, "configs": configs}
-    kernels = HALF_KERNELS if half_resolution else {}
+    page = Path(page_path).resolve() if page_path else out / "ablations.md"
+    training = {**(HALF_RESOLUTION if half_resolution else {}), **overrides}
+    rule = {**(HALF_KERNELS if half_resolution else {}), **(segmenting or {})}
+    files = [f"{name}.json" for name in configs.split(",")]
     rows = [row for name in names for row in grid(name, iterations, step, members, most_members)]
     dice: dict[tuple[str, str], float] = {}
     bar = tqdm(rows, desc="Ablations", unit="row")
@@ -110,11 +102,15 @@ def ablations(
         bar.set_postfix_str(f"{row.table} {row.name}")
         scores = out / "results" / row.table / row.name / "scores.csv"
         if not scores.is_file():
-            train(row, healthy, out, training)
-            segment(row, test, out, scores.parent, dict(kernels))
+            train(row, healthy, out, files, training)
+            segment(row, test, out, scores.parent, dict(rule))
         dice[row.table, row.name] = mean_dice(scores)
-        write(dice, out, iterations, configs)
-    print((out / "ablations.md").read_text(encoding="utf-8"))
+    made = (
+        f"Mean DSC, per cent; {iterations} iterations a member and {members} members but where the row says "
+        f"otherwise, configs {configs}."
+    )
+    write(dice, page, f"{about}\n\n{made}")
+    print(page.read_text(encoding="utf-8"))
 
 
 def grid(table: str, iterations: int, step: int, members: int, most: int) -> Iterator[Setting]:
@@ -122,15 +118,20 @@ def grid(table: str, iterations: int, step: int, members: int, most: int) -> Ite
     everyone, (lowest, highest) = tuple(range(members)), HU_WINDOW
     full = f"full_{iterations}"
     if table == "iterations":
-        for count in range(max(step, iterations - 4 * step), iterations + 1, step):
+        for count in range(max(step, iterations - BEFORE * step), iterations + AFTER * step + 1, step):
             # A rate that does not depend on the last iteration: a longer training then goes on from a shorter one.
-            constant = {"falling_rate": False, "output_dir": "constant"}
+            constant = {
+                "falling_rate": False,
+                "output_dir": "constant",
+                "epoch_iterations": epochs(step)["epoch_iterations"],
+            }
             for voters in (*((member,) for member in everyone), everyone):
                 who = f"member {voters[0]}" if len(voters) == 1 else "vote"
                 yield Setting(table, f"{count}, {who}", f"constant_{count}", count, voters, constant)
     elif table == "generator":
-        for spec in ("paper", "wide", "fixed_shapes", "fixed_probability_maps", "fixed_salt_noise"):
-            yield Setting(table, spec, f"{spec}_{iterations}", iterations, everyone, {"synthesis": spec})
+        for spec in ("paper", SYNTHESIS, "fixed_shapes", "fixed_probability_maps", "fixed_salt_noise"):
+            trained = full if spec == SYNTHESIS else f"{spec}_{iterations}"
+            yield Setting(table, spec, trained, iterations, everyone, {"synthesis": spec})
     elif table == "threshold":
         for hu in (-700, -600, -500, -400, -300):
             tau = {"tau": (hu - lowest) / (highest - lowest)}
@@ -145,32 +146,34 @@ def grid(table: str, iterations: int, step: int, members: int, most: int) -> Ite
             yield Setting(table, str(count), full, iterations, tuple(range(count)))
 
 
-def train(row: Setting, healthy: Path, out: Path, training: dict[str, Any]) -> None:
+def train(row: Setting, healthy: Path, out: Path, configs: list[str], training: dict[str, Any]) -> None:
     """Trains the members of a row that are not there yet, and merges those that vote."""
     weights = out / "models" / row.trained
-    options = {"output_dir": row.trained, **training, **row.training}
-    lengths = training.get("synthesis")
-    if isinstance(lengths, dict) and "synthesis" in row.training:
-        options["synthesis"] = scaled(row.name, lengths)
-    options["output_dir"] = out / "runs" / options["output_dir"]
-    run(
-        Path(__file__).with_name("train_ensemble.py"),
-        healthy,
-        members=max(row.members) + 1,
-        ckpt_dir=weights,
-        max_iterations=row.iterations,
-        **options,
-    )
-    merge_members([weights / f"member_{member}.pt" for member in row.members], voters(row, out))
-
-
-def scaled(spec: str, lengths: dict[str, Any]) -> dict[str, Any]:
-    """Gives a spec by name the lengths of another voxel size, but for those that the ablation itself fixes."""
-    full, own = asdict(SPECS["paper"]), asdict(SPECS[spec])
-    return {
-        **{name: value for name, value in lengths.items() if own[name] == full[name]},
-        **{name: value for name, value in own.items() if value != full[name]},
+    options = {
+        "output_dir": row.trained,
+        **epochs(row.iterations),
+        **training,
+        **row.training,
+        "synthesis": scaled(row.training.get("synthesis", SYNTHESIS), training.get("synthesis", {})),
+        "dataset_dir": healthy,
+        "ckpt_dir": weights,
     }
+    options["output_dir"] = out / "runs" / options["output_dir"]
+    options["cache_dir"] = out / "runs" / "cache"
+    paths = {member: weights / f"member_{member}.pt" for member in row.members}
+    for member, path in paths.items():
+        if not path.is_file():
+            bundle("training", configs, {**options, "member": member})
+    merge_members(list(paths.values()), voters(row, out))
+
+
+def scaled(spec: str, lengths: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """Gives a spec by name the lengths of another voxel size; what it sets otherwise than the paper shrinks too."""
+    full, own = asdict(SPECS["paper"]), asdict(SPECS[spec])
+    for name, pair in lengths.items():
+        factor = pair[1] / full[name][1]
+        own[name] = pair if own[name] == full[name] else [factor * value for value in own[name]]
+    return own
 
 
 def segment(row: Setting, test: Path, out: Path, results: Path, settings: dict[str, Any]) -> None:
@@ -190,37 +193,6 @@ def mean_dice(scores: Path) -> float:
     """Reads the mean DSC of a table of scores, per cent."""
     with scores.open(newline="") as file:
         return float(next(row["DSC"] for row in csv.DictReader(file) if row["case"] == "mean"))
-
-
-def write(dice: dict[tuple[str, str], float], out: Path, iterations: int, configs: str) -> None:
-    """Writes the tables and the figure of what is done so far."""
-    done = list(dict.fromkeys(table for table, _ in dice))
-    lines = [f"Mean DSC, per cent; {iterations} iterations a member, configs {configs}.", ""]
-    figure, axes = plt.subplots(1, len(done), figsize=(4 * len(done), 3.5), squeeze=False)
-    for table, axis in zip(done, axes[0], strict=True):
-        rows = {name: value for (of, name), value in dice.items() if of == table}
-        lines += [f"## {TABLES[table]}", "", "| | DSC | the paper's own, on its own data |", "|---|---|---|"]
-        theirs = PAPER.get(table, {})
-        lines += [f"| {name} | {value:.1f} | {theirs.get(name, '-')} |" for name, value in rows.items()]
-        lines.append("")
-        if table == "iterations":
-            for who in dict.fromkeys(name.split(", ")[1] for name in rows):
-                points = {int(name.split(", ")[0]): rows[name] for name in rows if name.endswith(who)}
-                axis.plot(
-                    list(points), list(points.values()), marker="o", label=who, lw=2 if who == "vote" else 1
-                )
-            axis.legend(fontsize=7)
-        else:
-            axis.bar(list(rows), list(rows.values()))
-            axis.tick_params(axis="x", labelrotation=30, labelsize=7)
-        axis.set_title(TABLES[table], fontsize=8)
-        axis.set_ylabel("DSC, %")
-    figure.tight_layout()
-    out.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out / "ablations.png", dpi=120)
-    plt.close(figure)
-    with written_whole(out / "ablations.md") as beside:
-        beside.write_text("\n".join(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":

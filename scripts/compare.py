@@ -1,81 +1,71 @@
-"""Trains every label-free method of Table III and NormNet on one data set, scores them all alike, writes the page.
+"""Trains every method of Table III on one set of healthy CTs, scores all alike on labelled sets, writes the page.
 
-python scripts/compare.py HEALTHY_DIR TEST_DIR OUTPUT_DIR [--iterations 6000] [--methods ae,vae,...]
+python scripts/compare.py HEALTHY_DIR TEST_DIR[,TEST_DIR] OUTPUT_DIR [--iterations 6000] [--methods ae,vae,...]
 """
 
 import json
-import shlex
-import sys
-import time
-from dataclasses import dataclass, field
+import resource
 from pathlib import Path
 
 import fire
-from compare_page import METHODS, NORMNET, Comparison, page
+from bundle_process import CONFIGS, bundle
+from compare_nnunet import NNUNET, UNSEEN
+from compare_page import METHODS, NORMNET, SHIPPED, WITHOUT_GROWING, Budget, Comparison, Scores, page
+from compare_plan import Plan, epochs, minutes, note_minutes, scores, segmented
 from demo import HALF_KERNELS, HALF_RESOLUTION, run
 from tqdm import tqdm
 
 from normnet import bundle_root
 from normnet.baselines.threshold import chosen_threshold, mask_folder, threshold_for_folder
+from normnet.ensemble import merge_members
 from normnet.errors import InputError, report_input_errors
-from normnet.evaluation import Row, evaluate_folder
 from normnet.report import written_whole
 from normnet.studies import find_studies
 
-CONFIGS = Path(bundle_root()) / "configs"
-PAGE = Path(bundle_root()) / "docs" / "comparison.md"
-RESTORATION_REACH = 0.15
-"""Steps times rate of `normnet.baselines.restoration`, kept when there are fewer steps."""
+PAPER_ITERATIONS = 6000
+"""Of each compared method (IV-C)."""
 
 
-@dataclass
-class Plan:
-    """What one comparison is about: folders, budget, and settings for the configs by name."""
-
-    healthy: Path
-    test: Path
-    out: Path
-    iterations: int
-    members: int
-    restoration_steps: int
-    shared: dict[str, object] = field(default_factory=dict)
-    training: dict[str, object] = field(default_factory=dict)
-    segmenting: dict[str, object] = field(default_factory=dict)
-
-    @property
-    def weights(self) -> Path:
-        """Where weights and thresholds go."""
-        return self.out / "models"
-
-
-@fire.decorators.SetParseFns(healthy_dir=str, test_dir=str, output_dir=str, page_path=str)
+@fire.decorators.SetParseFns(
+    healthy_dir=str, test_dirs=str, output_dir=str, page_path=str, about=str, command=str
+)
 def compare(
     healthy_dir: str,
-    test_dir: str,
+    test_dirs: str,
     output_dir: str,
-    iterations: int = 6000,
+    iterations: int = PAPER_ITERATIONS,
     members: int = 5,
     methods: str | tuple[str, ...] = tuple(METHODS),
     learning_rate: float = 3e-4,
-    restoration_steps: int = 150,
+    restoration_renewal: int = 1,
     half_resolution: bool = False,
-    page_path: str = str(PAGE),
+    supervised: bool = True,
+    nnunet_small: bool = False,
+    shipped: bool = False,
+    page_path: str | None = None,
+    about: str = "",
+    command: str = "python scripts/compare.py HEALTHY_DIR TEST_DIRS OUTPUT_DIR ...",
     settings: dict[str, object] | None = None,
 ) -> None:
     """Compares the methods; what is done already is not done again, a stopped training goes on.
 
     Args:
         healthy_dir: healthy CTs; the last ones validate, and choose the thresholds with synthetic lesions.
-        test_dir: CTs with their `<case>_lesions` masks.
+        test_dirs: folders of CTs with their `<case>_lesions` masks, one for each set, with commas.
         output_dir: weights, results, scores.
-        iterations: of each method, and of all members of NormNet together: 6000 are the paper's for the others
-            (IV-C); with five members it gave NormNet 3500 each.
+        iterations: of each method, of all members of NormNet together, and of each of nnU-Net's folds: 6000 are the
+            paper's for the others (IV-C); with five members it gave NormNet 3500 each.
         members: networks of NormNet.
         methods: which ones, with commas; `normnet` is always one.
-        learning_rate: of all methods; 3e-4 is the paper's.
-        restoration_steps: of VAE Restoration; fewer are longer, so that a CPU need not take hours.
+        learning_rate: of the compared methods; 3e-4 is the paper's. NormNet and nnU-Net have their own.
+        restoration_renewal: of VAE Restoration; 5 takes a fifth of the time, which is hours on a CPU.
         half_resolution: the settings of the demo: twice the paper's voxel size.
-        page_path: the page that is written.
+        supervised: whether nnU-Net is trained, too: it wants at least 5 CTs in each set.
+        nnunet_small: whether nnU-Net gets the small plan, for a CPU.
+        shipped: whether the bundle's own weights get a row, at the bundle's own resolution.
+        page_path: the page that is written; OUTPUT_DIR/comparison.md by default.
+        about: what the page says of the data.
+        command: that the page names.
         settings: for all configs, by name, such as {"lungs_backend": "file"}.
     """
     report_input_errors()
@@ -83,65 +73,81 @@ def compare(
     unknown = sorted(set(names) - set(METHODS))
     if unknown:
         raise InputError(f"--methods: expected some of {', '.join(METHODS)}, got {', '.join(unknown)}.")
+    tests = {Path(folder).resolve().name: Path(folder).resolve() for folder in test_dirs.split(",")}
     training = dict(HALF_RESOLUTION) if half_resolution else {}
-    shared = {key: training.pop(key) for key in ("spacing", "synthesis") if key in training}
-    training.pop("learning_rate", None)
     plan = Plan(
         healthy=Path(healthy_dir).resolve(),
-        test=Path(test_dir).resolve(),
+        tests=tests,
         out=Path(output_dir).resolve(),
         iterations=iterations,
         members=members,
-        restoration_steps=restoration_steps,
-        shared={**shared, "learning_rate": learning_rate, **(settings or {})},
+        learning_rate=learning_rate,
+        restoration_renewal=restoration_renewal,
+        shared={key: training[key] for key in ("spacing",) if key in training} | (settings or {}),
+        synthesis={key: training[key] for key in ("synthesis",) if key in training},
         training=training,
         segmenting=dict(HALF_KERNELS) if half_resolution else {},
     )
     compared: dict[str, Comparison] = {}
-    bar = tqdm([*names, NORMNET], desc="Comparing", unit="method")
+    steps = [*([NNUNET] if supervised else []), *names, NORMNET, *([SHIPPED] if shipped else [])]
+    bar = tqdm(steps, desc="Comparing", unit="method")
     for name in bar:
         bar.set_postfix_str(name)
-        if name == NORMNET:
+        if name == NNUNET:
+            compared |= compare_nnunet(plan, nnunet_small)
+        elif name == NORMNET:
             compared |= compare_normnet(plan)
+        elif name == SHIPPED:
+            compared[SHIPPED] = compare_shipped(plan)
         else:
             compared[name] = compare_baseline(name, plan)
-    command = f"python scripts/compare.py {shlex.join(sys.argv[1:])}"
-    with written_whole(page_path) as beside:
-        beside.write_text(page(compared, command, plan.iterations, members, learning_rate), encoding="utf-8")
-    print(Path(page_path).read_text(encoding="utf-8"))
+    cases = {name: len(find_studies(folder)) for name, folder in tests.items()}
+    budget = Budget(iterations, members, learning_rate, restoration_renewal, nnunet_small)
+    path = Path(page_path) if page_path else plan.out / "comparison.md"
+    with written_whole(path) as beside:
+        beside.write_text(page(compared, cases, budget, about, command), encoding="utf-8")
+    print(path.read_text(encoding="utf-8"))
 
 
 def compare_baseline(name: str, plan: Plan) -> Comparison:
     """Trains, calibrates, segments and scores one method."""
-    overlay = json.loads((CONFIGS / "baselines" / f"{name}.json").read_text())
-    weights = plan.weights / f"{overlay.get('trained_as', name)}.pt"
-    threshold_path, results = plan.weights / f"{name}_threshold.json", plan.out / name / "results"
+    configs = ["baseline.json", f"baselines/{name}.json"]
+    overlay = json.loads((CONFIGS / configs[1]).read_text())
+    trained_as = overlay.get("trained_as", name)
+    weights, threshold_path = plan.weights / f"{trained_as}.pt", plan.weights / f"{name}_threshold.json"
     settings = {
         **plan.shared,
+        **plan.synthesis,
+        **epochs(plan.iterations),
         "ckpt_dir": plan.weights,
-        "output_dir": plan.out,
-        "max_iterations": plan.iterations,
+        "output_dir": plan.out / "runs",
+        "learning_rate": plan.learning_rate,
     }
     if name == "restoration":
-        steps = plan.restoration_steps
-        settings |= {"network_def::steps": steps, "network_def::rate": RESTORATION_REACH / steps}
-    configs = ["baseline.json", f"baselines/{name}.json"]
-    if not weights.is_file():
-        started = time.monotonic()
-        bundle("training", configs, {**settings, "dataset_dir": plan.healthy})
-        note_minutes(plan, weights.stem, started)
+        settings["network_def::renewal"] = plan.restoration_renewal
+    if overlay.get("weights", "") is not None and not weights.is_file():
+        note_minutes(plan, trained_as, bundle("training", configs, {**settings, "dataset_dir": plan.healthy}))
     if not threshold_path.is_file():
         bundle("calibrating", configs, {**settings, "dataset_dir": plan.healthy})
-    if not segmented(plan, results, "anomaly"):
-        bundle("segmenting", configs, {**settings, "dataset_dir": plan.test})
-    best, _ = threshold_for_folder(results, plan.test)
-    mask_folder(results, best, plan.out / name / "best")
-    return Comparison(
-        label_free=scores(plan, name, results),
-        best=scores(plan, f"{name}_best", plan.out / name / "best"),
-        thresholds=(chosen_threshold(threshold_path), best),
-        minutes=minutes(plan, weights.stem),
-    )
+    threshold = chosen_threshold(threshold_path)
+    sets = {}
+    for of, test in plan.tests.items():
+        folder = plan.out / of / name
+        if not segmented(test, folder / "results", "anomaly"):
+            bundle(
+                "segmenting", configs, {**settings, "dataset_dir": test, "results_dir": folder / "results"}
+            )
+        found = folder / "best_threshold.json"
+        if not found.is_file():
+            best, _ = threshold_for_folder(folder / "results", test)
+            mask_folder(folder / "results", best, folder / "best")
+            found.write_text(json.dumps(best), encoding="utf-8")
+        sets[of] = Scores(
+            label_free=scores(plan, of, folder / "results"),
+            best=scores(plan, of, folder / "best"),
+            thresholds=(threshold, float(json.loads(found.read_text()))),
+        )
+    return Comparison(sets, minutes(plan, trained_as))
 
 
 def compare_normnet(plan: Plan) -> dict[str, Comparison]:
@@ -151,57 +157,71 @@ def compare_normnet(plan: Plan) -> dict[str, Comparison]:
         options = {
             **plan.shared,
             **plan.training,
-            "members": plan.members,
+            **epochs(max(1, plan.iterations // plan.members)),
             "ckpt_dir": plan.weights,
-            "output_dir": plan.out,
-            "max_iterations": max(1, plan.iterations // plan.members),
+            "output_dir": plan.out / "runs",
+            "dataset_dir": plan.healthy,
         }
-        started = time.monotonic()
-        run(Path(__file__).with_name("train_ensemble.py"), plan.healthy, **options)
-        note_minutes(plan, NORMNET, started)
-    compared = {}
-    shared = {key: value for key, value in plan.shared.items() if key not in ("learning_rate", "synthesis")}
-    for name, growing in ((f"{NORMNET}_without_growing", {"growing_steps": 0}), (NORMNET, {})):
-        results = plan.out / name / "results"
-        if not segmented(plan, results, "lesion"):
-            more = {"checkpoint": model, "members": plan.members, "output_dir": results}
-            settings = {**plan.segmenting, **shared, **more, **growing, "dataset_dir": plan.test}
-            bundle("run", ["inference.json"], settings)
-        compared[name] = Comparison(
-            label_free=scores(plan, name, results), best=None, thresholds=None, minutes=minutes(plan, NORMNET)
+        members = [plan.weights / f"member_{member}.pt" for member in range(plan.members)]
+        for member, path in enumerate(members):
+            if not path.is_file():
+                note_minutes(plan, NORMNET, bundle("training", ["train.json"], {**options, "member": member}))
+        merge_members(members, model)
+    rule = {**plan.segmenting, **plan.shared}
+    return {
+        WITHOUT_GROWING: segment(plan, WITHOUT_GROWING, model, plan.members, {**rule, "growing_steps": 0}),
+        NORMNET: segment(plan, NORMNET, model, plan.members, rule),
+    }
+
+
+def compare_shipped(plan: Plan) -> Comparison:
+    """Scores the bundle's own weights, by the bundle's own rule."""
+    settings = {key: value for key, value in plan.shared.items() if key != "spacing"}
+    return segment(plan, SHIPPED, Path(bundle_root()) / "models" / "model.pt", None, settings)
+
+
+def segment(
+    plan: Plan, name: str, model: Path, members: int | None, settings: dict[str, object]
+) -> Comparison:
+    """Segments every set by an ensemble, and scores it."""
+    sets = {}
+    for of, test in plan.tests.items():
+        results = plan.out / of / name / "results"
+        if not segmented(test, results, "lesion"):
+            more = {"checkpoint": model, "output_dir": results, "dataset_dir": test}
+            voters = {} if members is None else {"members": members}
+            bundle("run", ["inference.json"], {**settings, **more, **voters})
+        sets[of] = Scores(scores(plan, of, results))
+    return Comparison(sets, None if name == SHIPPED else minutes(plan, NORMNET))
+
+
+def compare_nnunet(plan: Plan, small: bool) -> dict[str, Comparison]:
+    """Trains nnU-Net on the labels, and scores its folds and, with two sets, the folds of the other set."""
+    names = [NNUNET, *([UNSEEN] if len(plan.tests) == 2 else [])]
+    results = {name: {of: plan.out / of / name / "results" for of in plan.tests} for name in names}
+    done = all(
+        segmented(plan.tests[of], path, "lesion") for rows in results.values() for of, path in rows.items()
+    )
+    if not done:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        length = epochs(plan.iterations)
+        run(
+            Path(__file__).with_name("compare_nnunet.py"),
+            ",".join(map(str, plan.tests.values())),
+            plan.out,
+            iterations=length["epoch_iterations"],
+            epochs=plan.iterations // int(str(length["epoch_iterations"])),
+            small=small,
+            lungs_backend=plan.shared.get("lungs_backend", "classical"),
         )
-    return compared
-
-
-def segmented(plan: Plan, results: Path, kind: str) -> bool:
-    """Tells whether every study has its result."""
-    names = (study["study"] for study in find_studies(plan.test))
-    return all((results / name / f"{kind}.nii.gz").is_file() for name in names)
-
-
-def scores(plan: Plan, name: str, results: Path) -> list[Row]:
-    """Scores a folder by the one evaluator."""
-    return evaluate_folder(results, plan.test, plan.out / "scores" / f"{name}.csv")
-
-
-def note_minutes(plan: Plan, name: str, started: float) -> None:
-    """Keeps how long a training took, for the page."""
-    spent = plan.out / "minutes" / f"{name}.json"
-    spent.parent.mkdir(parents=True, exist_ok=True)
-    spent.write_text(json.dumps((time.monotonic() - started) / 60))
-
-
-def minutes(plan: Plan, name: str) -> float | None:
-    """Reads how long a training took; None where it was trained elsewhere."""
-    spent = plan.out / "minutes" / f"{name}.json"
-    return float(json.loads(spent.read_text())) if spent.is_file() else None
-
-
-def bundle(run_id: str, configs: list[str], settings: dict[str, object]) -> None:
-    """Runs the bundle's own command."""
-    files = json.dumps([str(CONFIGS / config) for config in configs])
-    described = {"meta_file": CONFIGS / "metadata.json", "logging_file": CONFIGS / "logging.conf"}
-    run("-m", "monai.bundle", "run", run_id, config_file=files, **described, **settings)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        note_minutes(plan, NNUNET, (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / 60)
+    return {
+        name: Comparison(
+            {of: Scores(scores(plan, of, path)) for of, path in rows.items()}, minutes(plan, NNUNET)
+        )
+        for name, rows in results.items()
+    }
 
 
 if __name__ == "__main__":

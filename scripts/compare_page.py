@@ -1,14 +1,19 @@
 """The page that `compare.py` writes: what was measured, and the paper's own numbers beside it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from compare_nnunet import NNUNET, UNSEEN
 
 from normnet.evaluation import Row, summarize
 
-__all__ = ["METHODS", "NORMNET", "Comparison", "page"]
+__all__ = ["METHODS", "NORMNET", "SHIPPED", "WITHOUT_GROWING", "Budget", "Comparison", "Scores", "page"]
 
 NORMNET = "normnet"
+WITHOUT_GROWING, SHIPPED = f"{NORMNET}_without_growing", f"{NORMNET}_shipped"
 
 METHODS = {
+    "bright_lung": "bright lung, no network",
     "ae": "AE",
     "vae": "VAE",
     "vae_spatial": "VAE Spatial",
@@ -21,11 +26,20 @@ METHODS = {
     "restoration": "VAE Restoration",
     "f_anogan": "f-AnoGAN",
 }
-"""The compared methods: their config in configs/baselines, and their name in Table III."""
+"""The compared methods: their config in configs/baselines, and their name in Table III; the first is not in it."""
 
-ROWS = {**METHODS, f"{NORMNET}_without_growing": "NormNet without growing", NORMNET: "NormNet"}
+ROWS = {
+    NNUNET: "nnU-Net, 5-fold (supervised)",
+    UNSEEN: "nnU-Net, unseen set (supervised)",
+    **METHODS,
+    WITHOUT_GROWING: "NormNet without growing",
+    NORMNET: "NormNet",
+    SHIPPED: "NormNet, the shipped weights",
+}
 
 PAPER = {
+    NNUNET: (80.1, 80.2, 82.3, 76.7, 77.1, 80.5),
+    UNSEEN: (77.1, 81.1, 75.9, 73.9, 66.9, 85.3),
     "ae": (28.3, 21.5, 52.1, 30.3, 24.4, 58.9),
     "vae": (26.4, 19.8, 50.1, 28.1, 21.6, 62.3),
     "vae_spatial": (27.4, 21.0, 49.9, 30.7, 24.8, 59.2),
@@ -37,67 +51,107 @@ PAPER = {
     "kl_gradient": (9.5, 5.5, 65.5, 10.2, 6.7, 39.1),
     "restoration": (12.8, 16.3, 12.1, 9.1, 16.5, 8.8),
     "f_anogan": (15.4, 10.8, 38.3, 19.7, 14.2, 55.2),
-    f"{NORMNET}_without_growing": (65.5, 88.1, 56.2, 54.2, 60.8, 51.3),
+    WITHOUT_GROWING: (65.5, 88.1, 56.2, 54.2, 60.8, 51.3),
     NORMNET: (68.7, 85.1, 62.1, 59.4, 60.4, 61.8),
 }
-"""Table III of the paper: DSC, PSC, SEN on Coronacases, then on Radiopedia, per cent."""
+"""Table III of the paper: DSC, PSC, SEN on Coronacases, then on Radiopedia, mean, per cent."""
 
 SCORES = ("DSC", "PSC", "SEN")
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One method's scores.
+class Scores:
+    """One method's scores on one set.
 
     Attributes:
-        label_free: rows of the evaluator, with the threshold chosen on synthetic lesions (NormNet: its own).
-        best: rows with the threshold that is best on the test labels; None where there is none to choose.
+        label_free: rows of the evaluator, with the threshold chosen on synthetic lesions, or without any to choose.
+        best: rows with the threshold that is best on the set's own labels; None where there is none to choose.
         thresholds: both.
-        minutes: the training took; None when it is not known.
     """
 
     label_free: list[Row]
-    best: list[Row] | None
-    thresholds: tuple[float, float] | None
+    best: list[Row] | None = None
+    thresholds: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One method.
+
+    Attributes:
+        sets: its scores by the set's name.
+        minutes: of one processor core, that the training took; None when it is not known.
+    """
+
+    sets: Mapping[str, Scores]
     minutes: float | None
 
 
+@dataclass(frozen=True)
+class Budget:
+    """What every method got; fields as in `compare.compare`."""
+
+    iterations: int
+    members: int
+    learning_rate: float
+    restoration_renewal: int
+    nnunet_small: bool
+
+
 def page(
-    compared: dict[str, Comparison], command: str, iterations: int, members: int, learning_rate: float
+    compared: Mapping[str, Comparison], cases: Mapping[str, int], budget: Budget, about: str, command: str
 ) -> str:
-    """Writes the comparison as Markdown."""
-    cases = len(next(iter(compared.values())).label_free)
+    """Writes the comparison as Markdown.
+
+    Args:
+        compared: by method.
+        cases: CTs of each set.
+        budget: of each method.
+        about: the data.
+        command: that has made the page.
+    """
+    tables = {best: _table(compared, list(cases), best=best) for best in (False, True)}
     lines = [
-        "# NormNet beside the label-free methods of Table III",
+        "# NormNet beside the methods of Table III",
         "",
-        f"{cases} CTs with true masks, {iterations} iterations for each method ({members} members of NormNet share "
-        f"them), learning rate {learning_rate:g} for all. Made by `{command}`.",
+        "Measured, however it turned out. Research use, not a medical device. This page is made by",
         "",
-        "Per cent, mean +- sd over the CTs, all scored by `normnet.evaluation`.",
+        f"    {command}",
+        "",
+        *([about, ""] if about else []),
+        "## Budget",
+        "",
+        _budget(budget),
         "",
         "## Threshold chosen without any label",
         "",
-        "On synthetic lesions in healthy validation lungs; NormNet has its own fixed thresholds.",
+        "Of the compared methods, on synthetic lesions in healthy validation lungs; one for all sets. Mean +- sd over "
+        f"the CTs ({', '.join(f'{name}: {count}' for name, count in cases.items())}), per cent, all scored by "
+        '`normnet.evaluation`. "Minutes" are the training\'s, of one processor core.',
         "",
-        *_table(compared, best=False),
+        *tables[False],
+        "",
+        *_summary(compared, list(cases), best=False),
         "",
         "## Threshold chosen on the test labels",
         "",
         "The two decimals with the best mean Dice on these very CTs, as the paper did for the compared methods "
-        "(IV-C): what they could do at best. NormNet's thresholds stay as they are.",
+        "(IV-C): what they could do at best. NormNet and nnU-Net have no such threshold.",
         "",
-        *_table(compared, best=True),
+        *tables[True],
+        "",
+        *_summary(compared, list(cases), best=True),
         "",
         "## The paper's own numbers, on the paper's own data",
         "",
-        "Table III of arXiv 2009.06456: 453 healthy CTs of LUNA16, thresholds chosen on the test labels. Not "
-        "comparable in value with the tables above.",
+        "Table III of arXiv 2009.06456: 453 healthy CTs of LUNA16, 6000 iterations, thresholds chosen on the test "
+        "labels. Not comparable in value with the tables above.",
         "",
         "| method | Coronacases DSC | PSC | SEN | Radiopedia DSC | PSC | SEN |",
         "|---|---|---|---|---|---|---|",
         *(
-            f"| {label} | {' | '.join(f'{value:.1f}' for value in PAPER[name])} |"
-            for name, label in ROWS.items()
+            f"| {ROWS[name]} | {' | '.join(f'{value:.1f}' for value in values)} |"
+            for name, values in PAPER.items()
         ),
         "",
         "## Where the paper is silent",
@@ -105,26 +159,70 @@ def page(
         "Slices of 409.6 mm at 128 x 128 pixels (f-AnoGAN: 358.4 mm at 64 x 64), the networks' layers, positive "
         "residuals and the median filter (5 x 5 x 5; f-AnoGAN 3 x 3 x 3) of the anomaly follow Baur et al., "
         "*Autoencoders for unsupervised anomaly segmentation in brain MR images*, 2021, whose methods the paper "
-        "takes up. KL Grad's map has no unit: it is divided by its 99.9th percentile in each CT. Each file of "
-        "`normnet/baselines` names its constants and where they come from.",
+        "takes up. KL Grad's map has no unit: it is divided by its 99.9th percentile in each CT. Bright lung is "
+        "not in the paper: the slice itself, through the same median filter and threshold, as if a network had "
+        "rebuilt nothing. Each file of `normnet/baselines` names its constants and where they come from.",
         "",
     ]
     return "\n".join(lines)
 
 
-def _table(compared: dict[str, Comparison], *, best: bool) -> list[str]:
-    lines = ["| method | DSC | PSC | SEN | threshold | training, minutes |", "|---|---|---|---|---|---|"]
+def _budget(budget: Budget) -> str:
+    size = " (a small 2D plan, 1.3 M weights)" if budget.nnunet_small else ""
+    renewal = budget.restoration_renewal
+    asked = "every step" if renewal == 1 else f"each {renewal} steps"
+    each = budget.iterations // budget.members
+    return (
+        f"{budget.iterations} iterations for each method: the compared ones with batches of 16 slices and learning "
+        f"rate {budget.learning_rate:g}; NormNet's {budget.members} members {each} each, by `train.json`; each of "
+        f"nnU-Net's folds {budget.iterations}{size}, with labels. KL Grad and VAE Restoration use the weights of VAE; "
+        f"the restoration asks the network at {asked}."
+    )
+
+
+def _table(compared: Mapping[str, Comparison], sets: list[str], *, best: bool) -> list[str]:
+    columns = [
+        f"{score}, {name}" if not index else score for name in sets for index, score in enumerate(SCORES)
+    ]
+    thresholds = [f"threshold, {name}" for name in sets] if best else ["threshold"]
+    head = ["method", *columns, *thresholds, "minutes"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for name, label in ROWS.items():
         if name not in compared:
             continue
         one = compared[name]
-        rows = one.best if best and one.best is not None else one.label_free
-        mean, deviation = summarize(rows)
-        values = [_number(mean[score], deviation[score]) for score in SCORES]
-        threshold = "fixed" if one.thresholds is None else f"{one.thresholds[best]:.2f}"
+        values, chosen = [], []
+        for of in sets:
+            mean, deviation = summarize(_rows(one.sets[of], best=best))
+            values += [_number(mean[score], deviation[score]) for score in SCORES]
+            pair = one.sets[of].thresholds
+            chosen.append("-" if pair is None else f"{pair[best]:.2f}")
         spent = "-" if one.minutes is None else f"{one.minutes:.1f}"
-        lines.append(f"| {label} | {' | '.join(values)} | {threshold} | {spent} |")
+        lines.append(f"| {' | '.join([label, *values, *chosen[: len(thresholds)], spent])} |")
     return lines
+
+
+def _summary(compared: Mapping[str, Comparison], sets: list[str], *, best: bool) -> list[str]:
+    """Says which methods without lesion labels beat NormNet, and which do not beat bright lung."""
+    lines = []
+    for of in sets:
+        dice = {
+            name: float(summarize(_rows(one.sets[of], best=best))[0]["DSC"])
+            for name, one in compared.items()
+            if name not in (NNUNET, UNSEEN)
+        }
+        above = [ROWS[name] for name in METHODS if dice.get(name, 0.0) > dice[NORMNET]]
+        line = f"- {of}: above NormNet ({dice[NORMNET]:.1f}) in mean DSC: {', '.join(above) or 'none'}."
+        if "bright_lung" in dice:
+            others = [name for name in METHODS if name in dice and name != "bright_lung"]
+            better = [ROWS[name] for name in others if dice[name] > dice["bright_lung"]]
+            line += f" Above bright lung ({dice['bright_lung']:.1f}): {', '.join(better) or 'none'} of the networks."
+        lines.append(line)
+    return lines
+
+
+def _rows(scores: Scores, *, best: bool) -> list[Row]:
+    return scores.best if best and scores.best is not None else scores.label_free
 
 
 def _number(mean: str | float, deviation: str | float) -> str:

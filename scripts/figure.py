@@ -37,7 +37,7 @@ def figure(ct: str, truth: str, output: str, *study_dirs: str) -> None:
         ct: the CT.
         truth: its lesion mask.
         output: the PNG.
-        study_dirs: results of one study, such as OUT/vae/results/covid_0; each row is named for its second parent.
+        study_dirs: results of one study, such as OUT/SET/vae/results/covid_0; each row is named for its second parent.
     """
     report_input_errors()
     if not study_dirs:

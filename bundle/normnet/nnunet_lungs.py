@@ -11,10 +11,13 @@ from normnet.errors import InputError
 
 __all__ = ["load_predictor", "segment"]
 
+CHECKPOINT = "checkpoint_final.pth"
+"""What nnU-Net's training writes when it has finished."""
+
 
 @cache
-def load_predictor(model: str) -> Any:
-    """Loads every fold of a model folder that nnU-Net's training has finished; the folds are averaged.
+def load_predictor(model: str, folds: tuple[int, ...] | None = None) -> Any:
+    """Loads folds of a model folder that nnU-Net's training has finished; they are averaged.
 
     Mirroring is off: it takes four times as long. Only models of people you trust: nnU-Net's checkpoints are pickles,
     which can run code.
@@ -22,6 +25,7 @@ def load_predictor(model: str) -> Any:
     Args:
         model: the folder with dataset.json, plans.json and fold_k/checkpoint_final.pth, such as
             nnUNetTrainer__nnUNetPlans__2d.
+        folds: which ones; all of them by default.
 
     Returns:
         nnunetv2's `nnUNetPredictor`, on a GPU where there is one.
@@ -29,7 +33,10 @@ def load_predictor(model: str) -> Any:
     Raises:
         InputError: nnunetv2 is not installed, or the folder holds no finished model.
     """
-    if not any(Path(model).glob("fold_*/checkpoint_final.pth")) or not Path(model, "plans.json").is_file():
+    trained = sorted(
+        file.parent.name.removeprefix("fold_") for file in Path(model).glob(f"fold_*/{CHECKPOINT}")
+    )
+    if not trained or not Path(model, "plans.json").is_file():
         raise InputError(
             f"{model}: expected an nnU-Net v2 model folder with plans.json and fold_0/checkpoint_final.pth, found none."
         )
@@ -45,7 +52,10 @@ def load_predictor(model: str) -> Any:
     predictor = nnUNetPredictor(
         use_mirroring=False, perform_everything_on_device=on_gpu, device=device, allow_tqdm=False
     )
-    predictor.initialize_from_trained_model_folder(model, use_folds=None)
+    # nnU-Net leaves out the fold `all` by itself.
+    predictor.initialize_from_trained_model_folder(
+        model, use_folds=folds or (["all"] if trained == ["all"] else None)
+    )
     return predictor
 
 

@@ -17,6 +17,7 @@ from tests.e2e.conftest import COARSE, CONFIGS, TRAINING, bundle_command, python
 pytestmark = pytest.mark.slow  # minutes of real commands and servers
 
 OVERLAYS = sorted(path.stem for path in (CONFIGS / "baselines").glob("*.json"))
+NO_NETWORK = "bright_lung"
 TINY = {
     **COARSE,
     "image_size": 32,
@@ -29,10 +30,11 @@ TINY = {
 
 
 def test_every_method_of_table_iii_has_an_overlay() -> None:
-    assert len(OVERLAYS) == 11
+    assert len(OVERLAYS) == 11 + 1
+    assert NO_NETWORK in OVERLAYS
 
 
-@pytest.mark.parametrize("method", OVERLAYS)
+@pytest.mark.parametrize("method", [name for name in OVERLAYS if name != NO_NETWORK])
 def test_every_overlay_builds_a_method_that_learns_and_scores(method: str) -> None:
     parser = ConfigParser()
     parser.read_config([CONFIGS / "baseline.json", CONFIGS / "baselines" / f"{method}.json"])
@@ -92,6 +94,18 @@ def test_a_method_is_trained_stopped_resumed_calibrated_and_scored(cohort: Path,
     rows = evaluate_folder(results, cohort / "diseased", tmp_path / "scores.csv")
     assert [row["case"] for row in rows] == ["covid_0", "covid_1"]
     assert all(np.isfinite(float(row["SEN"])) for row in rows)
+
+
+def test_bright_lung_needs_no_training_and_gives_masks(cohort: Path, tmp_path: Path) -> None:
+    settings = {**TINY, "ckpt_dir": tmp_path / "models", "output_dir": tmp_path / "runs"}
+    for run_id, data in (("training", "healthy"), ("calibrating", "healthy"), ("segmenting", "diseased")):
+        configs = ["baseline", f"baselines/{NO_NETWORK}"]
+        command = bundle_command(run_id, configs, dataset_dir=cohort / data, **settings)
+        finished = python(*command, cwd=tmp_path)
+        assert finished.returncode == 0, finished.stderr
+    results = tmp_path / "runs" / NO_NETWORK / "results"
+    rows = evaluate_folder(results, cohort / "diseased", tmp_path / "scores.csv")
+    assert all(float(row["DSC"]) > 5 for row in rows)
 
 
 def test_segmenting_without_a_threshold_is_one_sentence(cohort: Path, tmp_path: Path) -> None:

@@ -99,16 +99,22 @@ def threshold_for_folder(results_dir: str | Path, dataset_dir: str | Path) -> tu
 
 
 def calibrate(
-    network: torch.nn.Module, pairs: Dataset, inferer: Any, device: torch.device, path: str | Path
+    network: torch.nn.Module,
+    pairs: Dataset,
+    inferer: Any,
+    device: torch.device,
+    path: str | Path,
+    masked: bool = True,
 ) -> float:
     """Chooses the threshold that is best on synthetic lesions in healthy lungs: no label is seen.
 
     Args:
         network: a method.
-        pairs: items with `image` (1, X, Y, Z) in [0, 1] that holds synthetic lesions, and `lesion`, their mask.
+        pairs: items with `image` (1, X, Y, Z) in [0, 1] with synthetic lesions, `lesion`, their mask, and `lungs`.
         inferer: an `AnomalyInferer`.
         device: of the network.
         path: where the threshold goes, as JSON.
+        masked: anomalies are cut to the lungs, as `SaveAnomaly` does.
 
     Returns:
         The threshold.
@@ -118,8 +124,10 @@ def calibrate(
     with torch.no_grad():
         for pair in tqdm(DataLoader(pairs, batch_size=1), desc="Choosing the threshold", unit="slab"):
             image, _ = default_prepare_batch({"image": pair["image"]}, device)
-            anomaly = inferer(image, network)[0, 0]
-            cases.append(hits_and_calls(anomaly.cpu().numpy(), pair["lesion"][0, 0].numpy()))
+            anomaly = inferer(image, network)[0, 0].cpu()
+            if masked:
+                anomaly = anomaly * (pair["lungs"][0, 0] > 0)
+            cases.append(hits_and_calls(anomaly.numpy(), pair["lesion"][0, 0].numpy()))
     threshold, dice = best_threshold(cases)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as beside:

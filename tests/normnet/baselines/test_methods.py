@@ -3,9 +3,11 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from normnet.baselines.autoencoder import SliceAutoencoder, brighter_than
 from normnet.baselines.bayesian_vae import BayesianVAE
+from normnet.baselines.bright_lung import BrightLung
 from normnet.baselines.constrained_vae import ConstrainedVAE
 from normnet.baselines.context_vae import ContextVAE, cut_squares
 from normnet.baselines.gmvae import GMVAE, Mixture
@@ -60,6 +62,12 @@ def test_what_was_not_learnt_is_the_anomaly() -> None:
     assert float(anomaly[..., 14:18, 14:18].mean()) > 4 * float(anomaly.mean())
 
 
+def test_bright_lung_is_the_slice_itself() -> None:
+    anomaly, reconstruction = BrightLung().score(disc(0.4))
+    assert torch.equal(anomaly, disc(0.4))
+    assert not reconstruction.any()
+
+
 def test_only_what_is_too_bright_counts() -> None:
     assert brighter_than(torch.tensor([0.8, 0.2]), torch.tensor([0.5, 0.5])).tolist() == pytest.approx(
         [0.3, 0.0]
@@ -89,15 +97,18 @@ def test_a_square_of_each_slice_is_blanked_elsewhere_each_time() -> None:
 
 def test_the_context_is_encoded_from_the_masked_slice(slices: torch.Tensor) -> None:
     method = ContextVAE(crop_size=8, image_size=SIZE, latent_size=8).eval()
-    seen = []
+    seen, made = [], []
     method.layers.encode.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    loss = method(slices + 1.0)
+    method.layers.decode.register_forward_hook(lambda _, inputs, output: made.append(output))
+    slices = slices + 1.0
+    loss = method(slices)
     assert (seen[0] == 0).sum() == 0
     assert (seen[1] == 0).flatten(1).sum(dim=1).tolist() == [64] * 4
-    torch.manual_seed(0)
-    plain = VAE.further_loss(method, slices, slices, slices)
-    assert plain == 0.0
-    assert loss.requires_grad
+    whole, filled_in = (functional.l1_loss(rebuilt, slices) for rebuilt in made)
+    with torch.no_grad():
+        divergence = kl_to_standard_normal(*method.distribution(slices)).mean()
+    expected = (whole + filled_in + method.kl_weight * divergence).detach()
+    assert float(loss.detach()) == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_the_code_of_the_reconstruction_is_pulled_to_that_of_the_input(slices: torch.Tensor) -> None:
@@ -145,6 +156,23 @@ def test_restoration_lowers_its_objective_and_takes_the_lesion_away() -> None:
         anomaly, restored = method.score(ill)
         before, after = method.objective(ill, ill), method.objective(restored, ill)
     assert float(after) < float(before)
+    assert float(anomaly[..., 12:20, 12:20].mean()) > 4 * float(anomaly.mean())
+
+
+def test_a_restoration_that_asks_the_network_less_often_lowers_the_objective_too() -> None:
+    method = trained(
+        Restoration(steps=60, renewal=5, image_size=SIZE, latent_size=8),
+        disc(0.4).repeat(8, 1, 1, 1),
+        steps=80,
+    )
+    asked = []
+    method.layers.encode.register_forward_hook(lambda *_: asked.append(1))
+    ill = disc(0.4)
+    ill[..., 12:20, 12:20] = 0.8
+    with torch.no_grad():
+        anomaly, restored = method.score(ill)
+        assert len(asked) == 12
+        assert float(method.objective(restored, ill)) < float(method.objective(ill, ill))
     assert float(anomaly[..., 12:20, 12:20].mean()) > 4 * float(anomaly.mean())
 
 

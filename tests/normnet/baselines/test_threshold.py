@@ -71,12 +71,25 @@ def test_calibration_sees_synthetic_lesions_alone_and_is_read_again(tmp_path: Pa
     lesion[:, 4:12, 4:12] = 1
     image[lesion > 0] = 0.606
     path = tmp_path / "models" / "threshold.json"
-    chosen = calibrate(
-        Brightness(), [{"image": image, "lesion": lesion}], inferer(), torch.device("cpu"), path
-    )
+    pair = {"image": image, "lesion": lesion, "lungs": torch.ones_like(lesion)}
+    chosen = calibrate(Brightness(), [pair], inferer(), torch.device("cpu"), path)
     assert chosen_threshold(path) == chosen
     assert 0.30 <= chosen <= 0.60
     assert json.loads(path.read_text())["synthetic_dice"] == pytest.approx(100)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_calibration_looks_at_what_the_masks_are_made_of(tmp_path: Path, masked: bool) -> None:
+    image = torch.full((1, 16, 16, 4), 0.3)
+    lesion, lungs = torch.zeros(2, 1, 16, 16, 4, dtype=torch.uint8)
+    lungs[:, :8], lesion[:, :4] = 1, 1
+    image[lesion > 0] = 0.606
+    image[lungs == 0] = 0.9
+    path = tmp_path / "threshold.json"
+    pair = {"image": image, "lesion": lesion, "lungs": lungs}
+    calibrate(Brightness(), [pair], inferer(), torch.device("cpu"), path, masked=masked)
+    dice = json.loads(path.read_text())["synthetic_dice"]
+    assert (dice == pytest.approx(100)) == masked
 
 
 def test_a_method_without_a_threshold_is_one_sentence(tmp_path: Path) -> None:

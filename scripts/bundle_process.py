@@ -1,0 +1,68 @@
+"""The bundle's own command, each time in a fresh process that has its imports already."""
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import run
+
+from normnet import bundle_root
+from normnet.errors import report_input_errors
+
+__all__ = ["CONFIGS", "bundle"]
+
+CONFIGS = Path(bundle_root()) / "configs"
+
+PRELOADED = [
+    "monai.bundle",
+    "monai.engines",
+    "monai.handlers",
+    "monai.transforms",
+    "normnet.evaluation",
+    "normnet.results",
+    "normnet.training",
+]
+"""What every run imports. A server process does so once and forks itself for each run: the import takes longer than
+many a small run."""
+
+
+def bundle(run_id: str, configs: Sequence[str], settings: Mapping[str, object]) -> float:
+    """Runs `python -m monai.bundle run RUN_ID`, and ends this process where that one fails.
+
+    Args:
+        run_id: such as training.
+        configs: files of bundle/configs, each on top of the ones before.
+        settings: for the configs, by name.
+
+    Returns:
+        Processor time that it took, minutes.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    words = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
+    seconds = context.Value("d")
+    files = [str(CONFIGS / name) for name in configs]
+    process = context.Process(target=_run, args=(run_id, files, words, seconds))
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise SystemExit(process.exitcode)
+    return seconds.value / 60
+
+
+def _run(run_id: str, files: list[str], settings: dict[str, object], seconds: Any) -> None:
+    report_input_errors()
+    described = {
+        "meta_file": str(CONFIGS / "metadata.json"),
+        "logging_file": str(CONFIGS / "logging.conf"),
+    }
+    try:
+        run(run_id=run_id, config_file=files, **described, **settings)
+    except Exception as error:
+        # A process of multiprocessing prints a traceback by itself, and asks no hook.
+        sys.excepthook(type(error), error, error.__traceback__)
+        sys.exit(1)
+    seconds.value = sum(os.times()[:4])

@@ -1,0 +1,74 @@
+"""One comparison: its folders and budget, and what of it is done already."""
+
+import csv
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from normnet.evaluation import Row, evaluate_folder
+from normnet.studies import find_studies
+
+__all__ = ["Plan", "epochs", "minutes", "note_minutes", "scores", "segmented"]
+
+LONGEST_EPOCH = 100
+"""Iterations; a training that is stopped goes on from its last epoch."""
+
+
+@dataclass
+class Plan:
+    """What one comparison is about: folders, budget, and settings for the configs by name."""
+
+    healthy: Path
+    tests: dict[str, Path]
+    out: Path
+    iterations: int
+    members: int
+    learning_rate: float
+    restoration_renewal: int
+    shared: dict[str, object] = field(default_factory=dict)
+    synthesis: dict[str, object] = field(default_factory=dict)
+    training: dict[str, object] = field(default_factory=dict)
+    segmenting: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def weights(self) -> Path:
+        """Where weights and thresholds go."""
+        return self.out / "models"
+
+
+def epochs(iterations: int) -> dict[str, object]:
+    """Shares iterations out over epochs of one length, at most `LONGEST_EPOCH`: there is one iteration an epoch
+    too many at most.
+    """
+    count = -(-iterations // LONGEST_EPOCH)
+    return {"max_iterations": iterations, "epoch_iterations": -(-iterations // count)}
+
+
+def segmented(test: Path, results: Path, kind: str) -> bool:
+    """Tells whether every study has its result."""
+    return all((results / study["study"] / f"{kind}.nii.gz").is_file() for study in find_studies(test))
+
+
+def scores(plan: Plan, of: str, results: Path) -> list[Row]:
+    """Scores a folder by the one evaluator, or reads its table where that has been done."""
+    table = results.with_name(f"{results.name}.csv")
+    if not table.is_file():
+        return evaluate_folder(results, plan.tests[of], table)
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["case"] not in ("mean", "sd")]
+    return [
+        {key: value if key == "case" else float(value or "nan") for key, value in row.items()} for row in rows
+    ]
+
+
+def note_minutes(plan: Plan, name: str, spent: float) -> None:
+    """Adds to the processor time that a method's training took."""
+    path = plan.out / "minutes" / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(spent + (minutes(plan, name) or 0.0)))
+
+
+def minutes(plan: Plan, name: str) -> float | None:
+    """Reads the processor time of a training; None where there was none, or elsewhere."""
+    path = plan.out / "minutes" / f"{name}.json"
+    return float(json.loads(path.read_text())) if path.is_file() else None

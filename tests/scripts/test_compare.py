@@ -1,0 +1,138 @@
+"""The comparison: the same budget for all, a page that says who was better, and every step by the command."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from generator.cohort import write_cohort
+from scripts.compare_page import (
+    METHODS,
+    NORMNET,
+    PAPER,
+    SHIPPED,
+    WITHOUT_GROWING,
+    Budget,
+    Comparison,
+    Scores,
+    page,
+)
+from scripts.compare_plan import epochs
+from tests.e2e.conftest import python
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+COARSE = {"shape": (64, 56, 32), "spacing": (5.4, 5.4, 7.5)}
+TINY = {
+    "spacing": [5.4, 5.4, 7.5],
+    "image_size": 32,
+    "median_size": 3,
+    "slab_slices": 16,
+    "patch_size": [32, 32, 16],
+    "batch_size": 4,
+    "patches_per_slab": 2,
+    "window": [48, 48, 16],
+    "num_workers": 0,
+}
+
+
+@pytest.mark.parametrize("iterations", [1, 60, 100, 150, 450, 3500])
+def test_a_method_gets_the_iterations_that_it_is_said_to_get(iterations: int) -> None:
+    length = epochs(iterations)["epoch_iterations"]
+    assert isinstance(length, int)
+    assert length <= 100
+    assert -(-iterations // length) * length == iterations
+
+
+def row(dice: float) -> dict[str, str | float]:
+    return {"case": "a", "DSC": dice, "PSC": dice, "SEN": dice}
+
+
+def compared(dice: dict[str, float]) -> dict[str, Comparison]:
+    return {name: Comparison({"set": Scores([row(value)])}, 1.0) for name, value in dice.items()}
+
+
+def test_the_page_says_who_is_above_normnet() -> None:
+    dice = {"bright_lung": 40.0, "ae": 70.0, "vae": 30.0, WITHOUT_GROWING: 50.0, NORMNET: 60.0}
+    text = page(compared(dice), {"set": 1}, Budget(150, 3, 1e-3, 5, True), "", "command")
+    assert "above NormNet (60.0) in mean DSC: AE. Above bright lung (40.0): AE of the networks." in text
+    better = compared({**dice, "ae": 10.0})
+    assert "in mean DSC: none. Above bright lung (40.0): none of the networks." in page(
+        better, {"set": 1}, Budget(150, 3, 1e-3, 5, True), "", "command"
+    )
+
+
+def test_every_method_of_the_paper_has_its_numbers() -> None:
+    assert set(METHODS) - {"bright_lung"} <= set(PAPER)
+    assert SHIPPED not in PAPER
+    assert all(len(values) == 6 for values in PAPER.values())
+
+
+@pytest.fixture(scope="module")
+def cohorts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three healthy chests, and two sets of five diseased ones, `diseased` and `other/diseased`."""
+    folder = tmp_path_factory.mktemp("cohorts")
+    write_cohort(folder, healthy=3, diseased=5, **COARSE)
+    write_cohort(folder / "second", healthy=0, diseased=5, seed=1, **COARSE)
+    (folder / "second" / "diseased").rename(folder / "other")
+    return folder
+
+
+def resting(folder: Path, pattern: str) -> dict[str, int]:
+    """Tells when files were written."""
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob(pattern)}
+
+
+@pytest.mark.slow
+def test_methods_are_compared_and_what_is_done_is_not_done_again(cohorts: Path, tmp_path: Path) -> None:
+    words = [
+        str(SCRIPTS / "compare.py"),
+        str(cohorts / "healthy"),
+        f"{cohorts / 'diseased'},{cohorts / 'other'}",
+        str(tmp_path / "out"),
+        "--iterations=4",
+        "--members=2",
+        "--methods=bright_lung,restoration",
+        "--restoration_renewal=50",
+        "--supervised=False",
+        f"--settings={TINY}",
+    ]
+    first = python(*words, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    text = (tmp_path / "out" / "comparison.md").read_text()
+    assert text.count("| VAE Restoration |") == 3
+    masks = resting(tmp_path / "out", "*.nii.gz")
+    again = python(*words, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert resting(tmp_path / "out", "*.nii.gz") == masks
+    assert (tmp_path / "out" / "comparison.md").read_text() == text
+
+
+@pytest.mark.slow
+def test_nnunet_segments_each_case_by_folds_that_have_not_seen_it(cohorts: Path, tmp_path: Path) -> None:
+    words = [
+        str(SCRIPTS / "compare_nnunet.py"),
+        f"{cohorts / 'diseased'},{cohorts / 'other'}",
+        str(tmp_path),
+        "--epochs=1",
+        "--iterations=1",
+        "--small",
+    ]
+    finished = python(*words, cwd=tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    for name in ("diseased", "other"):
+        for method in ("nnunet", "nnunet_unseen"):
+            for case in range(5):
+                lesion = nib.load(tmp_path / name / method / "results" / f"covid_{case}" / "lesion.nii.gz")
+                ct = nib.load(cohorts / name / f"covid_{case}.nii.gz")
+                assert lesion.shape == ct.shape
+                assert np.allclose(lesion.affine, ct.affine)
+
+
+def test_nnunet_without_enough_cases_is_one_sentence(tmp_path: Path) -> None:
+    write_cohort(tmp_path, healthy=0, diseased=1, **COARSE)
+    words = [str(SCRIPTS / "compare_nnunet.py"), str(tmp_path / "diseased"), str(tmp_path / "out")]
+    finished = python(*words, cwd=tmp_path)
+    assert finished.returncode == 1
+    assert "expected at least 5 CTs, each with its mask <case>_lesions, got 1" in finished.stderr
+    assert "Traceback" not in finished.stderr
