@@ -1,6 +1,8 @@
 """The lungs by an nnU-Net v2 model folder, through nnunetv2's own predictor (IV-B2)."""
 
+from contextlib import redirect_stdout
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +51,12 @@ def load_predictor(model: str, folds: tuple[int, ...] | None = None) -> Any:
         ) from error
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     on_gpu = device.type == "cuda"
-    predictor = nnUNetPredictor(
-        use_mirroring=False, perform_everything_on_device=on_gpu, device=device, allow_tqdm=False
-    )
-    # nnU-Net leaves out the fold `all` by itself.
-    predictor.initialize_from_trained_model_folder(
-        model, use_folds=folds or (["all"] if trained == ["all"] else None)
-    )
+    every_fold = [fold for fold in trained if fold != "all"] or ["all"]
+    with redirect_stdout(StringIO()):  # nnU-Net prints notes that say nothing to a user
+        predictor = nnUNetPredictor(
+            use_mirroring=False, perform_everything_on_device=on_gpu, device=device, allow_tqdm=False
+        )
+        predictor.initialize_from_trained_model_folder(model, use_folds=folds or every_fold)
     return predictor
 
 
