@@ -17,8 +17,8 @@ NETWORK_MM = 3.0
 THIN_MM = 5.0
 """What the network adds and a ball of this radius does not fit in is a rim or a vessel of the hilum, mm."""
 
-TOUCHING_MM = 5.0
-"""Consolidation lies at most so far from lung that holds air, mm."""
+MIN_CONTACT = 0.125
+"""At least this share of the shell round a consolidation is lung that holds air; round muscle behind ribs, less."""
 
 
 def segment(ct: np.ndarray, spacing: Sequence[float], model: str) -> np.ndarray:
@@ -58,13 +58,18 @@ def join(
         size: voxel size along X, Y, Z in mm.
 
     Returns:
-        (X, Y, Z) bool: dense, in the body, thick, and touching `aerated`.
+        (X, Y, Z) bool: dense, in the body, thick, and beside `aerated`.
     """
     dense = by_network & ~aerated & (coarse >= BRIGHT_HU) & classical_lungs.body_tissue(coarse, size)
     thick = grow(shrink(dense, THIN_MM, size), THIN_MM, size) & dense
     labels, _ = ndimage.label(thick)
-    touching = np.unique(labels[thick & grow(aerated, TOUCHING_MM, size)])
-    return np.isin(labels, touching[touching > 0])
+    joined = np.zeros_like(thick)
+    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+        near = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)
+        part = labels[near] == label
+        shell = ndimage.binary_dilation(part) & ~part
+        joined[near] |= part & (aerated[near][shell].mean() >= MIN_CONTACT)
+    return joined
 
 
 def _mostly(mask: np.ndarray, factors: Sequence[int]) -> np.ndarray:
