@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
@@ -27,11 +28,7 @@ def classical(image: MetaTensor, given: Any = None) -> torch.Tensor:
     Raises:
         InputError: no lungs in the CT.
     """
-    try:
-        lungs = classical_lungs.segment(image[0].cpu().numpy(), tuple(image.pixdim.tolist()))
-    except ValueError as error:
-        raise InputError(f"{_file(image)}: expected a chest CT, but found {error}.") from error
-    return torch.from_numpy(lungs)[None]
+    return _by_thresholds(image, classical_lungs.segment)
 
 
 def from_file(image: MetaTensor, given: Any = None) -> torch.Tensor:
@@ -85,13 +82,7 @@ def joined(image: MetaTensor, given: Any = None, *, model: str | None = None) ->
     Raises:
         InputError: no lungs in the CT, nnunetv2 is not installed, or the folder holds no model.
     """
-    try:
-        lungs = joined_lungs.segment(
-            image[0].cpu().numpy(), tuple(image.pixdim.tolist()), model or _own_model()
-        )
-    except ValueError as error:
-        raise InputError(f"{_file(image)}: expected a chest CT, but found {error}.") from error
-    return torch.from_numpy(lungs)[None]
+    return _by_thresholds(image, partial(joined_lungs.segment, model=model or _own_model()))
 
 
 LUNG_BACKENDS: dict[str, LungBackend] = {
@@ -148,6 +139,15 @@ class SegmentLungsd(MapTransform):
             mask.copy_meta_from(data[key])
             data[self.lungs_key] = mask
         return data
+
+
+def _by_thresholds(image: MetaTensor, segment: Callable[..., np.ndarray]) -> torch.Tensor:
+    """Segments, and turns what the thresholds say of a CT without lungs into a sentence that names it."""
+    try:
+        lungs = segment(image[0].cpu().numpy(), tuple(image.pixdim.tolist()))
+    except ValueError as error:
+        raise InputError(f"{_file(image)}: expected a chest CT, but found {error}.") from error
+    return torch.from_numpy(lungs)[None]
 
 
 def _own_model() -> str:
