@@ -7,12 +7,10 @@ from typing import Any
 
 from normnet.errors import InputError
 
-__all__ = ["Item", "Metrics", "mean_changes", "not_worse", "split_corrections"]
+__all__ = ["Item", "Metrics", "balanced_accuracy", "mean_changes", "not_worse", "split_corrections"]
 
 SYNTHETIC_TOLERANCE = 0.02
-"""How much worse new weights may be on synthetic lesions, in Dice or share kept out: the scatter of few draws."""
-
-SYNTHETIC_METRICS = ("val_healthy_dice", "val_lesion_kept_out")
+"""How much lower the balanced accuracy on synthetic lesions may be: the scatter of few draws."""
 
 Item = dict[str, str]
 """A correction: the paths `image` and `label`."""
@@ -54,20 +52,30 @@ def split_corrections(corrections: Sequence[Item], share: float) -> tuple[list[I
 def not_worse(metrics: Mapping[str, Any]) -> bool:
     """Tells whether new weights may serve: no lower lesion Dice, and synthetic lesions not forgotten.
 
+    Forgotten is measured on both sides of the threshold: networks that call hardly anything healthy keep every lesion
+    out, and would forbid all learning if that side alone counted.
+
     Args:
-        metrics: `lesion_dice`, `val_healthy_dice` and `val_lesion_kept_out`, in [0, 1], each with its value before
+        metrics: `lesion_dice`, `val_lesion_kept_out` and `val_healthy_lost`, in [0, 1], each with its value before
             under the same name and `_before`; None is not measured. New weights that call lesions where neither an
             annotator nor the weights before see any (a Dice of 0 against None) are worse.
     """
     new, before = metrics["lesion_dice"], metrics["lesion_dice_before"]
     if new is not None and new < (1.0 if before is None else before):
         return False
-    pairs = ((metrics.get(name), metrics.get(f"{name}_before")) for name in SYNTHETIC_METRICS)
-    return all(
-        after is not None and after >= earlier - SYNTHETIC_TOLERANCE
-        for after, earlier in pairs
-        if earlier is not None
-    )
+    earlier, after = balanced_accuracy(metrics, "_before"), balanced_accuracy(metrics)
+    return earlier is None or (after is not None and after >= earlier - SYNTHETIC_TOLERANCE)
+
+
+def balanced_accuracy(metrics: Mapping[str, Any], when: str = "") -> float | None:
+    """Averages the share of lesion voxels kept out and of healthy voxels found, on synthetic lesions; None unmeasured.
+
+    Args:
+        metrics: those of `not_worse`.
+        when: ending of the names, "" or "_before".
+    """
+    kept_out, lost = (metrics.get(f"{name}{when}") for name in ("val_lesion_kept_out", "val_healthy_lost"))
+    return None if kept_out is None or lost is None else (kept_out + 1 - lost) / 2
 
 
 def mean_changes(changes: Sequence[Mapping[str, Metrics]]) -> Metrics:

@@ -6,8 +6,8 @@ from monailabel_app.lib.acceptance import mean_changes, not_worse, split_correct
 from normnet.errors import InputError
 
 CORRECTIONS = [{"image": f"/studies/ct_{n}.nii.gz", "label": f"/labels/ct_{n}.nii.gz"} for n in range(10)]
-BEFORE = {"lesion_dice_before": 0.5, "val_healthy_dice_before": 0.8, "val_lesion_kept_out_before": 0.9}
-AFTER = {"lesion_dice": 0.5, "val_healthy_dice": 0.8, "val_lesion_kept_out": 0.9}
+BEFORE = {"lesion_dice_before": 0.5, "val_lesion_kept_out_before": 0.9, "val_healthy_lost_before": 0.3}
+AFTER = {"lesion_dice": 0.5, "val_lesion_kept_out": 0.9, "val_healthy_lost": 0.3}
 
 
 def test_the_same_scans_are_held_out_in_any_order_and_folder() -> None:
@@ -42,9 +42,13 @@ def test_no_corrections_or_none_to_train_on_is_one_sentence() -> None:
         ({}, True),
         ({"lesion_dice": 0.51}, True),
         ({"lesion_dice": 0.49}, False),
-        ({"val_healthy_dice": 0.79}, True),
-        ({"val_healthy_dice": 0.77}, False),
-        ({"val_lesion_kept_out": 0.87}, False),
+        ({"val_lesion_kept_out": 0.87}, True),
+        ({"val_lesion_kept_out": 0.85}, False),
+        ({"val_healthy_lost": 0.33}, True),
+        ({"val_healthy_lost": 0.35}, False),
+        ({"val_lesion_kept_out": 0.8, "val_healthy_lost": 0.2}, True),
+        ({"val_lesion_kept_out": 0.0, "val_healthy_lost": 0.0}, False),
+        ({"val_lesion_kept_out": 1.0, "val_healthy_lost": 1.0}, False),
         ({"val_lesion_kept_out": None}, False),
         ({"lesion_dice": None, "lesion_dice_before": None}, True),
         ({"lesion_dice": 0.0, "lesion_dice_before": None}, False),
