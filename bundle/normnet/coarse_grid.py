@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import SimpleITK as sitk
+import torch
 
-__all__ = ["block_factors", "block_mean", "grow", "on_voxels", "shrink"]
+__all__ = ["block_factors", "block_mean", "grow", "on_voxels", "shrink", "smooth_on_voxels"]
 
 PADDING_HU, METAL_HU = -1024.0, 300.0
 """Values are clipped to these before averaging, HU, so that padding (-2048) and metal do not spread."""
@@ -47,6 +48,29 @@ def on_voxels(blocks: np.ndarray, factors: Sequence[int], shape: Sequence[int]) 
         for n, factor, m in zip(shape, factors, blocks.shape, strict=True)
     )
     return blocks[np.ix_(*nearest)]
+
+
+def smooth_on_voxels(blocks: np.ndarray, factors: Sequence[int], shape: Sequence[int]) -> np.ndarray:
+    """Interpolates linearly between the centres of the blocks; voxels beyond the outermost centres get these values.
+
+    Args:
+        blocks: (X, Y, Z) float, one value a block.
+        factors: as from `block_factors`.
+        shape: of the voxels' grid.
+
+    Returns:
+        float32 of `shape`.
+    """
+    beyond = [
+        (0, max(0, -(-n // factor) - m)) for n, factor, m in zip(shape, factors, blocks.shape, strict=True)
+    ]
+    whole = np.pad(blocks.astype(np.float32), beyond, mode="edge")
+    smooth = torch.nn.functional.interpolate(
+        torch.from_numpy(whole)[None, None],
+        scale_factor=[float(factor) for factor in factors],
+        mode="trilinear",
+    )
+    return smooth[0, 0].numpy()[tuple(slice(n) for n in shape)]
 
 
 def grow(mask: np.ndarray, radius_mm: float, size: Sequence[float]) -> np.ndarray:

@@ -6,10 +6,10 @@ import numpy as np
 from scipy import ndimage
 
 from normnet import classical_lungs, nnunet_lungs
-from normnet.coarse_grid import block_factors, block_mean, grow, on_voxels, shrink
+from normnet.coarse_grid import block_factors, block_mean, grow, shrink, smooth_on_voxels
 from normnet.intensity import BRIGHT_HU
 
-__all__ = ["join", "segment"]
+__all__ = ["join", "on_ct_grid", "segment"]
 
 NETWORK_MM = 3.0
 """Voxel size on which the network is asked, mm: that of the shipped network (`scripts/train_lungs.py --small`)."""
@@ -41,9 +41,9 @@ def segment(ct: np.ndarray, spacing: Sequence[float], model: str) -> np.ndarray:
     """
     aerated = classical_lungs.segment(ct, spacing)
     factors, size = block_factors(spacing, NETWORK_MM)
-    coarse = block_mean(ct, factors)
-    dense = join(coarse, _mostly(aerated, factors), nnunet_lungs.segment(coarse, size, model), size)
-    return aerated | on_voxels(dense, factors, ct.shape)
+    coarse, share = block_mean(ct, factors), block_mean(aerated.astype(np.float32), factors)
+    dense = join(coarse, share > 0.5, nnunet_lungs.segment(coarse, size, model), size)
+    return aerated | on_ct_grid(dense, share, factors, ct.shape)
 
 
 def join(
@@ -72,6 +72,25 @@ def join(
     return joined
 
 
-def _mostly(mask: np.ndarray, factors: Sequence[int]) -> np.ndarray:
-    """Blocks more than half of whose voxels are in the mask."""
-    return block_mean(mask.astype(np.float32), factors) > 0.5
+def on_ct_grid(
+    dense: np.ndarray, share: np.ndarray, factors: Sequence[int], shape: Sequence[int]
+) -> np.ndarray:
+    """Brings what was joined to the voxels, without the blocks' corners and without a seam to the aerated lung.
+
+    Args:
+        dense: (X, Y, Z) bool, of the blocks.
+        share: (X, Y, Z), of each block's voxels the share that is aerated lung.
+        factors: voxels of a block along X, Y, Z.
+        shape: of the voxels' grid.
+    """
+    mask = np.zeros(shape, dtype=bool)
+    for box in ndimage.find_objects(dense.astype(np.uint8)):  # one, round all of it
+        blocks = tuple(slice(max(0, side.start - 2), side.stop + 2) for side in box)
+        voxels = tuple(
+            slice(side.start * factor, side.stop * factor if side.stop < n else None)
+            for side, factor, n in zip(blocks, factors, dense.shape, strict=True)
+        )
+        size = mask[voxels].shape
+        lungs = smooth_on_voxels(np.maximum(dense, share)[blocks], factors, size) > 0.5
+        mask[voxels] = lungs & (smooth_on_voxels(dense[blocks], factors, size) > 0)
+    return mask

@@ -5,7 +5,7 @@ import pytest
 from monai.transforms import Orientation
 
 from normnet import bundle_root, classical_lungs, joined_lungs
-from normnet.joined_lungs import join
+from normnet.joined_lungs import join, on_ct_grid
 from normnet.masks import read_mask
 from normnet.reading import read_ct
 from tests.normnet.test_classical_lungs import dice
@@ -71,6 +71,26 @@ def test_air_that_the_network_calls_lung_is_left_to_the_thresholds():
     coarse[CONSOLIDATION] = -950
 
     assert not join(coarse, aerated, aerated | consolidation(), SIZE).any()
+
+
+def test_a_joined_ball_is_round_on_the_voxels_and_leaves_no_seam():
+    offsets = np.indices((48, 48, 48)) - 23.5
+    ball = np.sqrt((offsets**2).sum(axis=0)) < 15
+    aerated = ball & (offsets[0] < 0)
+    share = aerated.reshape(12, 4, 12, 4, 12, 4).mean(axis=(1, 3, 5))
+    dense = (ball & ~aerated).reshape(12, 4, 12, 4, 12, 4).mean(axis=(1, 3, 5)) > 0.5
+    by_blocks = aerated | np.kron(dense, np.ones((4, 4, 4), dtype=bool))
+
+    lungs = aerated | on_ct_grid(dense, share, (4, 4, 4), ball.shape)
+
+    assert (lungs ^ ball).sum() < 0.8 * (by_blocks ^ ball).sum()
+    assert lungs[:, 23, 23][ball[:, 23, 23]].all()  # from the aerated half into the dense one
+
+
+def test_nothing_is_joined_where_no_block_is_dense():
+    share = np.ones((4, 4, 4))
+
+    assert not on_ct_grid(np.zeros(share.shape, dtype=bool), share, (2, 2, 2), (9, 8, 8)).any()
 
 
 @pytest.mark.real_ct
