@@ -12,6 +12,7 @@ from lib.dicomweb import DICOMWebStudies
 from lib.endpoints import harden_endpoints
 from lib.finetuning import FineTune
 from lib.infers import LungsInfer, NormNetInfer
+from lib.login import accept_tokens
 from lib.pacs_client import dicomweb_client
 from lib.pipeline import Pipeline
 from lib.scoring import Disagreement
@@ -66,6 +67,7 @@ class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no ty
             description="Label-free segmentation of COVID-19-like lesions in chest CT. Research use only.",
             version=__version__,
         )
+        accept_tokens()
         answer_dicom_seg()
         pass_frames_on()
         harden_endpoints()

@@ -100,7 +100,9 @@ def wait_until_up(url: str, process: subprocess.Popen[bytes], log: Path) -> None
         if process.poll() is not None:
             raise RuntimeError(f"the server ended with {process.returncode}:\n{log.read_text()[-3000:]}")
         try:
-            requests.get(f"{url}/info/", timeout=5).raise_for_status()
+            answer = requests.get(f"{url}/info/", timeout=5)
+            if answer.status_code != 401:  # with authentication on, that is an answer too
+                answer.raise_for_status()
             return
         except requests.RequestException:
             time.sleep(0.3)
