@@ -14,7 +14,6 @@ import pytest
 import requests
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import from_token
 

@@ -225,3 +225,17 @@ def test_the_log_is_there(client: MONAILabelClient, server: Server) -> None:
     answer = requests.get(f"{server.url}/logs/", {"html": "false", "lines": 100}, timeout=30)
     assert answer.status_code == 200
     assert "covid_0" in answer.text
+
+
+def test_batch_over_the_unlabelled_leaves_labelled_scans_alone(
+    client: MONAILabelClient, server: Server, chests: Path, studies: Path
+) -> None:
+    client.save_label("covid_1", str(truth_of(chests, "covid_1")))
+    made = studies / "labels" / "original"
+    for path in made.iterdir():
+        path.write_bytes(b"before")
+    address = f"{server.url}/batch/infer/normnet?images=unlabeled"
+    assert requests.post(address, json={"device": "cpu"}, timeout=60).status_code == 200
+    assert wait(client, f"{server.url}/batch/infer")["status"] == "DONE"
+    rewritten = {path.name.split(".")[0] for path in made.iterdir() if path.read_bytes() != b"before"}
+    assert rewritten == {"covid_0", "healthy_0", "healthy_1"}
