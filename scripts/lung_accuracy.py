@@ -70,6 +70,8 @@ scans. The joined lungs are larger by {added}. No reference was drawn for them. 
 
 ## Time
 
+A whole CT, wall clock, with whatever else the machine was doing.
+
 {seconds}
 """
 
