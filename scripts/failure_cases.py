@@ -1,0 +1,142 @@
+"""The failures that the paper names, made on purpose: a healthy CT with synthetic lesions, as a poorer scan has it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from monai.transforms import Compose, Orientationd, Spacingd
+from scipy import ndimage
+
+from generator import PAPER, SynthesisSpec, synthesize
+from normnet.healthy_volumes import SLAB_SLICES
+from normnet.intensity import HU_WINDOW, scale_window
+from normnet.lungs import SegmentLungsd
+from normnet.reading import LoadCTd
+from normnet.thorax import MODEL_SPACING
+
+__all__ = ["SITUATIONS", "Scan", "Situation", "healthy_scan", "with_lesions"]
+
+THICK_SLICES = 5
+"""Slices of the model's grid, 1 mm, that one thick slice averages."""
+
+NOISE_HU = 60.0
+"""Standard deviation of a low-dose scan's noise over the scan's own, HU."""
+
+SEED = 11
+MARGIN = 10
+"""Voxels kept round the lungs."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A CT with its lungs and the truth, on one grid.
+
+    Attributes:
+        ct: (X, Y, Z) float32, HU.
+        lungs: (X, Y, Z) bool.
+        lesions: (X, Y, Z) bool.
+        spacing: voxel size, mm.
+    """
+
+    ct: np.ndarray
+    lungs: np.ndarray
+    lesions: np.ndarray
+    spacing: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Situation:
+    """One failure: which lesions there are, and what the scanner makes of them.
+
+    Attributes:
+        lesions: what the generator draws from.
+        scanned: changes the scan, or None.
+    """
+
+    lesions: SynthesisSpec = PAPER
+    scanned: Callable[[Scan], Scan] | None = None
+
+
+def thick(scan: Scan) -> Scan:
+    """Averages slices in groups, as a thick slice does; masks by majority."""
+    count = scan.ct.shape[2] // THICK_SLICES
+
+    def mean(volume: np.ndarray) -> np.ndarray:
+        whole = volume[:, :, : count * THICK_SLICES].astype(np.float32)
+        return whole.reshape(*whole.shape[:2], count, THICK_SLICES).mean(axis=3)
+
+    spacing = (*scan.spacing[:2], scan.spacing[2] * THICK_SLICES)
+    return Scan(mean(scan.ct), mean(scan.lungs) > 0.5, mean(scan.lesions) > 0.5, spacing)
+
+
+def padded(scan: Scan) -> Scan:
+    """Repeats thick slices until the volume has its old number of slices."""
+    few = thick(scan)
+    ct, lungs, lesions = (np.repeat(part, THICK_SLICES, axis=2) for part in (few.ct, few.lungs, few.lesions))
+    return Scan(ct, lungs, lesions, scan.spacing)
+
+
+def noisy(scan: Scan) -> Scan:
+    """Adds the noise of a low dose."""
+    noise = np.random.default_rng(SEED).normal(0, NOISE_HU, scan.ct.shape)
+    return replace(scan, ct=(scan.ct + noise).astype(np.float32))
+
+
+FAINT = replace(PAPER, brightness=(0.3, 0.4))
+"""Mean intensity of a lesion's bright part about tau: -530 to -440 HU."""
+
+TINY = replace(PAPER, small_count=(30, 30), small_radius=(2, 4), medium_count=(0, 0), large_probability=0.0)
+"""Lesions of 3 to 7 mm."""
+
+SITUATIONS = {
+    "as it is": Situation(),
+    "thick slices, 5 mm": Situation(scanned=thick),
+    "padded slices": Situation(scanned=padded),
+    "noise, 60 HU": Situation(scanned=noisy),
+    "faint lesions": Situation(FAINT),
+    "tiny lesions": Situation(TINY),
+}
+
+
+def healthy_scan(path: str) -> Scan:
+    """Reads a healthy CT onto the model's grid, cut to its lungs by thresholds; no lesions."""
+    prepare = Compose(
+        [
+            LoadCTd(keys="image"),
+            Orientationd(keys="image", axcodes="RAS", labels=None),
+            SegmentLungsd(),
+            Spacingd(keys=["image", "lungs"], pixdim=MODEL_SPACING, mode=["bilinear", "nearest"]),
+        ]
+    )
+    item: Any = prepare({"image": path})
+    lungs = item["lungs"][0].numpy() > 0
+    (box,) = ndimage.find_objects(lungs.astype(np.uint8))
+    box = tuple(slice(max(0, side.start - MARGIN), side.stop + MARGIN) for side in box)
+    ct = item["image"][0].numpy()[box].astype(np.float32)
+    return Scan(ct, lungs[box], np.zeros_like(lungs[box]), MODEL_SPACING)
+
+
+def with_lesions(scan: Scan, spec: SynthesisSpec) -> Scan:
+    """Puts synthetic lesions into every slab of a healthy scan, in HU; the same ones each time.
+
+    Args:
+        scan: on the model's grid.
+        spec: what to draw from.
+    """
+    rng = torch.Generator().manual_seed(SEED)
+    ct, lesions = scan.ct.copy(), scan.lesions.copy()
+    low, high = HU_WINDOW
+    starts = range(0, ct.shape[2], SLAB_SLICES)
+    largest = max(int(scan.lungs[:, :, start : start + SLAB_SLICES].sum()) for start in starts)
+    for start in starts:
+        slab = np.s_[:, :, start : start + SLAB_SLICES]
+        lungs = torch.from_numpy(np.ascontiguousarray(scan.lungs[slab]))
+        image = scale_window(torch.from_numpy(np.ascontiguousarray(ct[slab]))) * lungs
+        share = int(lungs.sum()) / largest
+        if share:
+            ill, mask = synthesize(image, lungs, lung_fraction=share, rng=rng, spec=spec)
+            lesions[slab] = mask.numpy()
+            ct[slab] = np.where(lesions[slab], low + ill.numpy() * (high - low), ct[slab])
+    return replace(scan, ct=ct, lesions=lesions)

@@ -1,0 +1,197 @@
+"""Tries networks on the failures that the paper names, and writes bundle/docs/failures.md.
+
+python scripts/failures.py CT OUTPUT_DIR --weights "{'before': 'before.pt', 'after': 'after.pt'}" --training "..."
+
+CT is a healthy scan that none of the networks has seen.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import fire
+import nibabel as nib
+import numpy as np
+from failure_cases import NOISE_HU, SITUATIONS, THICK_SLICES, Scan, healthy_scan, with_lesions
+from figure import overlay
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from nodules import found
+from real_ct import read, segment, shrink
+from real_ct_page import COVID_CT_MD, table
+from scipy import ndimage
+from tqdm import tqdm
+
+from normnet import bundle_root
+from normnet.errors import report_input_errors
+from normnet.intensity import HU_WINDOW
+from normnet.metrics import voxel_scores
+from normnet.report import written_whole
+from normnet.starting_weights import count_members
+
+DOCS = Path(bundle_root()) / "docs"
+PANEL_INCHES, DPI = 2.6, 100
+CONNECTED = np.ones((3, 3, 3))
+
+
+class Scores(NamedTuple):
+    """Per cent: Dice over all lesion voxels, lesions of which a tenth is found, share of a clear lung called lesion."""
+
+    dice: float
+    found: float
+    false: float
+
+
+TEMPLATE = """\
+# Failures
+
+The paper names its own: thick or padded slices, lesions below tau, tiny lesions, fibrosis called a lesion. Each but the
+last, for which there is no scan here, is made on purpose from one healthy scan that no network has seen, with the
+paper's synthetic lesions put in. **One scan, single trainings.** Research use, not a medical device.
+
+This page is made by
+
+    python scripts/failures.py CT OUTPUT_DIR --weights "{{'...': 'member.pt', ...}}" --training "..."
+
+{training}
+
+## Dice of the synthetic lesions, per cent
+
+{dice}
+
+## Synthetic lesions of which a tenth is found, per cent
+
+{found}
+
+## Share of the healthy scan's lung called lesion, per cent
+
+{false}
+
+Thick: {thick} mm, averaged; padded: these repeated to 1 mm; noise: {noise} HU more. Lungs: by thresholds, of the scan
+as it is, the same in every column.
+
+![one slice of each](pictures/failures.png)
+
+*The slice with most true lesion: true positive green, false negative blue, false positive red. CT: {credit}.*
+"""
+
+
+@fire.decorators.SetParseFns(str, str, training=str)
+def failures(ct: str, output_dir: str, *, weights: Mapping[str, str], training: str) -> None:
+    """Writes the page and its picture; what was segmented before by the same weights is not segmented again.
+
+    Args:
+        ct: the healthy scan.
+        output_dir: for the scans made of it and their masks.
+        weights: files of ensembles by the name of their column; each of as many members as it holds.
+        training: how they were trained, for the page.
+    """
+    report_input_errors()
+    out = Path(output_dir).resolve()
+    scans = made_scans(ct, out / "cts")
+    scores: dict[str, list[Scores]] = {}
+    pictures: dict[str, list[np.ndarray]] = {}
+    with tqdm(total=len(scans) * len(weights), desc="Failures", unit="scan") as progress:
+        for situation, (clear, ill) in scans.items():
+            truth = read(_beside(ill, "lesions"))[0] > 0
+            z = int(truth.sum(axis=(0, 1)).argmax())
+            shown = np.clip((read(ill)[0][..., z] - HU_WINDOW[0]) / (HU_WINDOW[1] - HU_WINDOW[0]), 0, 1)
+            nothing = np.zeros_like(truth[..., z])
+            scores[situation], pictures[situation] = [], [overlay(shown, nothing, nothing)]
+            for name, file in weights.items():
+                in_clear, in_ill = (lesions(path, out / name, Path(file).resolve()) for path in (clear, ill))
+                scores[situation].append(score(in_clear, in_ill, truth, read(_beside(clear, "lungs"))[0] > 0))
+                pictures[situation].append(overlay(shown, in_ill[..., z], truth[..., z]))
+                progress.update()
+    draw(pictures, ["the scan", *weights], DOCS / "pictures" / "failures.png")
+    tables = {
+        part: table(
+            ["", *weights],
+            [
+                [situation, *(f"{getattr(each, part):.{digits}f}" for each in row)]
+                for situation, row in scores.items()
+            ],
+        )
+        for part, digits in (("dice", 1), ("found", 0), ("false", 2))
+    }
+    with written_whole(DOCS / "failures.md") as beside:
+        text = TEMPLATE.format(
+            training=training, thick=THICK_SLICES, noise=f"{NOISE_HU:.0f}", credit=COVID_CT_MD, **tables
+        )
+        beside.write_text(text, encoding="utf-8")
+
+
+def made_scans(ct: str, folder: Path) -> dict[str, tuple[Path, Path]]:
+    """Writes each situation's scan without lesions and with them, lungs and truth beside, unless they are there."""
+    healthy = None
+    scans = {}
+    for situation, made in SITUATIONS.items():
+        name = situation.replace(" ", "_").replace(",", "")
+        paths = (folder / f"{name}_clear.nii.gz", folder / f"{name}.nii.gz")
+        scans[situation] = paths
+        if not all(_beside(path, "lesions").is_file() for path in paths):
+            healthy = healthy or healthy_scan(ct)
+            for path, scan in zip(paths, (healthy, with_lesions(healthy, made.lesions)), strict=True):
+                write(made.scanned(scan) if made.scanned else scan, path)
+    return scans
+
+
+def write(scan: Scan, path: Path) -> None:
+    """Writes a scan, `_lungs` and `_lesions` beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    affine = np.diag([*scan.spacing, 1.0])
+    nib.save(nib.Nifti1Image(np.rint(scan.ct).astype(np.int16), affine), path)
+    nib.save(nib.Nifti1Image(scan.lungs.astype(np.uint8), affine), _beside(path, "lungs"))
+    nib.save(nib.Nifti1Image(scan.lesions.astype(np.uint8), affine), _beside(path, "lesions"))
+
+
+def lesions(ct: Path, out: Path, weights: Path) -> np.ndarray:
+    """Segments a scan by the bundle's inference: (X, Y, Z) bool."""
+    segment(ct, out, weights, count_members(weights), lungs_backend="file")
+    return read(out / ct.name.removesuffix(".nii.gz") / "lesion.nii.gz")[0] > 0
+
+
+def score(in_clear: np.ndarray, in_ill: np.ndarray, truth: np.ndarray, lungs: np.ndarray) -> Scores:
+    """Scores the masks of a scan without lesions and with them.
+
+    Args:
+        in_clear: (X, Y, Z) bool, what is called lesion where there is none.
+        in_ill: (X, Y, Z) bool, what is called lesion where there are some.
+        truth: (X, Y, Z) bool, these.
+        lungs: (X, Y, Z) bool.
+    """
+    labels, count = ndimage.label(truth & lungs, CONNECTED)
+    hits = found(in_ill, labels, range(1, count + 1))
+    return Scores(
+        dice=voxel_scores(in_ill, truth & lungs)["DSC"],
+        found=100 * float(np.mean(hits)),
+        false=100 * float(in_clear.sum() / lungs.sum()),
+    )
+
+
+def draw(rows: dict[str, list[np.ndarray]], titles: list[str], path: Path) -> None:
+    """Writes the panels as PNG, small enough for a repository."""
+    sheet = Figure(
+        figsize=(PANEL_INCHES * len(titles), PANEL_INCHES * len(rows)), dpi=DPI, layout="constrained"
+    )
+    FigureCanvasAgg(sheet)
+    for row, (axes, (name, pictures)) in enumerate(
+        zip(sheet.subplots(len(rows), len(titles), squeeze=False), rows.items(), strict=True)
+    ):
+        axes[0].set_ylabel(name)
+        for panel, picture, title in zip(axes, pictures, titles, strict=True):
+            panel.imshow(
+                np.swapaxes(picture, 0, 1)[::-1, ::-1]
+            )  # RAS: now the patient's right lies on the left
+            panel.set(xticks=[], yticks=[], title=title if row == 0 else None)
+    with written_whole(path) as beside:
+        sheet.savefig(beside)
+    shrink(path, path)
+
+
+def _beside(ct: Path, what: str) -> Path:
+    return ct.with_name(f"{ct.name.removesuffix('.nii.gz')}_{what}.nii.gz")
+
+
+if __name__ == "__main__":
+    fire.Fire(failures)
