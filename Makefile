@@ -21,8 +21,9 @@ env: $(READY) ## make the environment in .venv from constraints.txt (PYTHON=pyth
 
 # constraints.txt names every package with its version, so nothing is left to resolve: uv and pip install the same,
 # and neither builds sam2, which constraints.txt leaves out. Compiled once here, as pip does of itself: where Python may
-# not write bytecode, every command else compiles torch and MONAI anew, over 10 s each time. Nothing but $(VENV) is written to, whatever is active; a
-# folder of that name without the marker file is someone's own. The marker is as old as can be until all is installed.
+# not write bytecode, every command else compiles torch and MONAI anew, over 10 s each time. Nothing but $(VENV) is
+# written to, whatever is active; a folder of that name without the marker file is someone's own. The marker is as old
+# as can be until all is installed.
 $(READY): pyproject.toml constraints.txt
 	@test ! -e $(VENV) || test -e $@ || { echo "$(VENV): expected an environment made by 'make env',"\
 		"found another: move it away, or 'make env VENV=.venv-normnet'." >&2; exit 1; }
