@@ -15,8 +15,9 @@ import numpy as np
 from accuracy_cases import SYNTHETIC, Case, Rules, prepared_cases
 from accuracy_page import page
 from nodules import found
-from real_ct import DISEASED, HEALTHY, NODULES, SMALLEST_SLICE
+from real_ct import DISEASED, HEALTHY, NODULES
 from scipy import ndimage
+from slice_labels import SMALLEST_SLICE
 
 from normnet import bundle_root
 from normnet.checkpoints import weights_hash

@@ -132,10 +132,7 @@ def real_scores(architecture: str, cts: Path, out: Path) -> dict[str, float]:
         case: segment(cts / f"{case}.nii.gz", out / "real", weights, members=1, architecture=architecture)
         for case in (*DISEASED, HEALTHY)
     }
-    aucs = {
-        case: slice_aucs(cts / f"{case}.nii.gz", out / "real" / case, labels[case]["infected_z"])
-        for case in DISEASED
-    }
+    aucs = {case: slice_aucs(cts / f"{case}.nii.gz", out / "real" / case, labels[case]) for case in DISEASED}
     return {
         **{case: scores["lesion share"] for case, scores in aucs.items()},
         HEALTHY: reports[HEALTHY]["lesion_percent_of_lung"],

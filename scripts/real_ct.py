@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,16 @@ import torch
 from nodules import GROUND_GLASS_BELOW_HU, SIZES_MM3, Nodule, choose_spread, found, place, resample
 from PIL import Image
 from real_ct_page import page
+from slice_labels import scores
 
 from normnet import bundle_root
 from normnet.checkpoints import weights_hash
 from normnet.errors import InputError, report_input_errors
-from normnet.metrics import slice_auc, voxel_scores
+from normnet.metrics import voxel_scores
 from normnet.report import written_whole
 
 BUNDLE = Path(bundle_root())
 DISEASED, HEALTHY, NODULES = ("covid_p001", "cap001"), "normal001", "normal001_nodules"
-SMALLEST_SLICE = 0.01
-"""Slices with less lung than this share of the largest slice's are not scored."""
-
-RIVAL_HU = (-600.0, -170.0)
-"""The plain window of HU that a lesion's density falls in."""
-
 NODULE_COUNT, SEED = 20, 0
 LARGEST_PICTURE = 1_000_000
 """Bytes."""
@@ -63,10 +59,7 @@ def real_ct(
     table = put_nodules(cts, out)
     studies[NODULES] = segment(out / "nodules" / f"{NODULES}.nii.gz", out, weights, members)
 
-    aucs = {
-        study: slice_aucs(cts / f"{study}.nii.gz", out / study, labels[study]["infected_z"])
-        for study in DISEASED
-    }
+    aucs = {study: slice_aucs(cts / f"{study}.nii.gz", out / study, labels[study]) for study in DISEASED}
     for study in studies:
         shrink(out / study / "overlay.png", BUNDLE / "docs" / "pictures" / f"{study}.png")
     with written_whole(BUNDLE / "docs" / "real_ct.md") as beside:
@@ -152,27 +145,12 @@ def put_nodules(cts: Path, out: Path) -> list[dict[str, Any]]:
     return json.loads(listing.read_text())
 
 
-def slice_aucs(ct_path: Path, results: Path, infected: list[int]) -> dict[str, float]:
-    """Ranks the slices that hold lung by lesion share, by a plain HU window and by lung area."""
-    ct, lungs, lesion = (
-        read(path)[0] for path in (ct_path, results / "lungs.nii.gz", results / "lesion.nii.gz")
+def slice_aucs(ct: Path, results: Path, labels: Mapping[str, Any]) -> dict[str, float]:
+    """Scores a study's results against the slices that an expert marked: see `slice_labels.scores`."""
+    (image, _, spacing), (lungs, _, _), (lesion, _, _) = map(
+        read, (ct, results / "lungs.nii.gz", results / "lesion.nii.gz")
     )
-    area = np.count_nonzero(lungs, axis=(0, 1))
-    scored = area >= SMALLEST_SLICE * area.max()
-    labels = np.isin(np.arange(area.size), infected)[scored]
-    low, high = RIVAL_HU
-    window = (ct >= low) & (ct <= high) & (lungs > 0)
-
-    def share(mask: np.ndarray) -> np.ndarray:
-        return np.count_nonzero(mask, axis=(0, 1))[scored] / area[scored]
-
-    return {
-        "slices": int(scored.sum()),
-        "labelled": int(labels.sum()),
-        "lesion share": slice_auc(share(lesion), labels),
-        "HU window": slice_auc(share(window), labels),
-        "lung area": slice_auc(area[scored], labels),
-    }
+    return scores(image, lungs > 0, lesion > 0, spacing, labels)
 
 
 def nodule_scores(out: Path, table: list[dict[str, Any]]) -> dict[str, Any]:

@@ -47,8 +47,9 @@ On the healthy scan all of the lesion volume is false. Whether its lungs were tr
 
 AUC of a score of each slice against the slices that an expert marked as infected, within one scan. Only slices with at
 least 1 % of the largest slice's lung area are scored. The lesion's share of the slice's lung is what this project
-finds; beside it two rivals without any training: the share of the lung's voxels between -600 and -170 HU, and
-the lung's area alone. The labels are weak: not every slice with a visible lesion is marked.
+finds, over both lungs and over each by itself (against the slices in which a lobe of that lung is marked); beside it
+two rivals without any training: the share of the lung's voxels between -600 and -170 HU, and the lung's area alone.
+The labels are weak: not every slice with a visible lesion is marked.
 
 {slices}
 
@@ -130,6 +131,8 @@ def page(
                 "slices scored",
                 "of them marked",
                 "AUC, lesion share",
+                "left lung alone",
+                "right lung alone",
                 "AUC, HU window",
                 "AUC, lung area",
             ),
@@ -138,7 +141,10 @@ def page(
                     study,
                     scores["slices"],
                     scores["labelled"],
-                    *(f"{scores[key]:.3f}" for key in ("lesion share", "HU window", "lung area")),
+                    *(
+                        f"{scores[key]:.3f}"
+                        for key in ("lesion share", "left lung", "right lung", "HU window", "lung area")
+                    ),
                 )
                 for study, scores in aucs.items()
             ],
