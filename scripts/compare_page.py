@@ -96,6 +96,7 @@ class Budget:
     learning_rate: float
     restoration_renewal: int
     nnunet_small: bool
+    lungs_backend: str
 
 
 def page(
@@ -176,7 +177,8 @@ def _budget(budget: Budget) -> str:
         f"{budget.iterations} iterations for each method: the compared ones with batches of 16 slices and learning "
         f"rate {budget.learning_rate:g}; NormNet's {budget.members} members {each} each, by `train.json`; each of "
         f"nnU-Net's folds {budget.iterations}{size}, with labels. KL Grad and VAE Restoration use the weights of VAE; "
-        f"the restoration asks the network at {asked}."
+        f"the restoration asks the network at {asked}. Lungs of the backend `{budget.lungs_backend}`, found once for "
+        "each CT: all methods see the same ones and nothing else, but VAE Original, which sees the raw CT."
     )
 
 
