@@ -44,10 +44,7 @@ RULE = {
 }
 """The paper's post-processing at four times its voxel size; the growing steps stay voxels."""
 
-ABOUT = """Measured, however it turned out. This page is made by
-
-    python scripts/ablations_at_hand.py OUTPUT_DIR
-
+ABOUT = """\
 Three healthy generated chests to train on, three others with COVID-like lesions whose masks are exact, all at 3.2 x
 3.2 x 4 mm, four times the paper's voxel size, so that one core trains a member in seconds; learning rate 0.002, crops
 of 48 x 48 x 16, lengths of the synthetic lesions a quarter of the paper's, filters of 3 voxels. A network that calls
@@ -93,6 +90,7 @@ def ablations_at_hand(
         segmenting=RULE,
         page_path=page_path,
         about=ABOUT,
+        command="python scripts/ablations_at_hand.py OUTPUT_DIR",
         **TRAINING,
     )
 

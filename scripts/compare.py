@@ -9,11 +9,11 @@ from pathlib import Path
 
 import fire
 from bundle_process import CONFIGS, bundle
-from compare_lungs import healthy_with_lungs, labelled_with_lungs
 from compare_nnunet import NNUNET, UNSEEN
 from compare_page import METHODS, NORMNET, SHIPPED, WITHOUT_GROWING, Budget, Comparison, Scores, page
 from compare_plan import Plan, epochs, minutes, note_minutes, scores, segmented
 from demo import HALF_KERNELS, HALF_RESOLUTION, run
+from shared_lungs import with_lungs
 from tqdm import tqdm
 
 from normnet import bundle_root
@@ -67,8 +67,7 @@ def compare(
         methods: which ones, with commas; `normnet` is always one.
         learning_rate: of the compared methods; 3e-4 is the paper's. NormNet and nnU-Net have their own.
         restoration_renewal: of VAE Restoration; 5 takes a fifth of the time, which is hours on a CPU.
-        lungs_backend: of the lungs that all methods see, found once for each CT; `file` takes the masks that lie beside
-            the CTs.
+        lungs_backend: of the lungs that all methods see, found once for each CT; `file` takes the masks beside the CTs.
         half_resolution: the settings of the demo: twice the paper's voxel size.
         supervised: whether nnU-Net is trained, too: it wants at least 5 CTs in each set.
         nnunet_small: whether nnU-Net gets the small plan, for a CPU.
@@ -83,14 +82,10 @@ def compare(
     unknown = sorted(set(names) - set(METHODS))
     if unknown:
         raise InputError(f"--methods: expected some of {', '.join(METHODS)}, got {', '.join(unknown)}.")
-    out, healthy = Path(output_dir).resolve(), Path(healthy_dir).resolve()
-    tests = {Path(folder).resolve().name: Path(folder).resolve() for folder in test_dirs.split(",")}
-    if lungs_backend != "file":
-        cts = out / "cts"
-        healthy = healthy_with_lungs(healthy, cts / "healthy_lungs", lungs_backend)
-        tests = {
-            name: labelled_with_lungs(folder, cts / name, lungs_backend) for name, folder in tests.items()
-        }
+    out = Path(output_dir).resolve()
+    folders = [Path(folder).resolve() for folder in (healthy_dir, *test_dirs.split(","))]
+    sets = {folder.name: folder for folder in folders[1:]}
+    healthy, tests = with_lungs(folders[0], sets, out / "cts", lungs_backend)
     training = dict(HALF_RESOLUTION) if half_resolution else {}
     plan = Plan(
         healthy=healthy,

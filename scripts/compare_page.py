@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from compare_nnunet import NNUNET, UNSEEN
+from markdown_table import table
 
 from normnet.evaluation import Row, summarize
 
@@ -130,7 +131,7 @@ def page(
         f"the CTs ({', '.join(f'{name}: {count}' for name, count in cases.items())}), per cent, all scored by "
         '`normnet.evaluation`. "Minutes" are the training\'s, of one processor core.',
         "",
-        *tables[False],
+        tables[False],
         "",
         *_summary(compared, list(cases), best=False),
         "",
@@ -139,7 +140,7 @@ def page(
         "The two decimals with the best mean Dice on these very CTs, as the paper did for the compared methods "
         "(IV-C): what they could do at best. NormNet and nnU-Net have no such threshold.",
         "",
-        *tables[True],
+        tables[True],
         "",
         *_summary(compared, list(cases), best=True),
         "",
@@ -148,11 +149,9 @@ def page(
         "Table III of arXiv 2009.06456: 453 healthy CTs of LUNA16, 6000 iterations, thresholds chosen on the test "
         "labels. Not comparable in value with the tables above.",
         "",
-        "| method | Coronacases DSC | PSC | SEN | Radiopedia DSC | PSC | SEN |",
-        "|---|---|---|---|---|---|---|",
-        *(
-            f"| {ROWS[name]} | {' | '.join(f'{value:.1f}' for value in values)} |"
-            for name, values in PAPER.items()
+        table(
+            ("method", "Coronacases DSC", "PSC", "SEN", "Radiopedia DSC", "PSC", "SEN"),
+            [(ROWS[name], *(f"{value:.1f}" for value in values)) for name, values in PAPER.items()],
         ),
         "",
         "## Where the paper is silent",
@@ -182,13 +181,12 @@ def _budget(budget: Budget) -> str:
     )
 
 
-def _table(compared: Mapping[str, Comparison], sets: list[str], *, best: bool) -> list[str]:
+def _table(compared: Mapping[str, Comparison], sets: list[str], *, best: bool) -> str:
     columns = [
         f"{score}, {name}" if not index else score for name in sets for index, score in enumerate(SCORES)
     ]
     thresholds = [f"threshold, {name}" for name in sets] if best else ["threshold"]
-    head = ["method", *columns, *thresholds, "minutes"]
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    rows = []
     for name, label in ROWS.items():
         if name not in compared:
             continue
@@ -200,8 +198,8 @@ def _table(compared: Mapping[str, Comparison], sets: list[str], *, best: bool) -
             pair = one.sets[of].thresholds
             chosen.append("-" if pair is None else f"{pair[best]:.2f}")
         spent = "-" if one.minutes is None else f"{one.minutes:.1f}"
-        lines.append(f"| {' | '.join([label, *values, *chosen[: len(thresholds)], spent])} |")
-    return lines
+        rows.append([label, *values, *chosen[: len(thresholds)], spent])
+    return table(["method", *columns, *thresholds, "minutes"], rows)
 
 
 def _summary(compared: Mapping[str, Comparison], sets: list[str], *, best: bool) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from generator.cohort import write_cohort
 from normnet.studies import find_studies, load_datalist
-from scripts.compare_lungs import healthy_with_lungs, labelled_with_lungs
+from scripts.shared_lungs import healthy_with_lungs, labelled_with_lungs
 
 COARSE = {"shape": (64, 56, 32), "spacing": (5.4, 5.4, 7.5)}
 

@@ -1,4 +1,4 @@
-"""The lungs that every method of a comparison sees: found once for each CT, and read from a file ever after."""
+"""The lungs that all methods of a comparison see: found once for each CT, and read from a file ever after."""
 
 import json
 import os
@@ -17,7 +17,27 @@ from normnet.reading import LoadCTd
 from normnet.report import written_whole
 from normnet.studies import beside_ct, find_studies, load_datalist
 
-__all__ = ["healthy_with_lungs", "labelled_with_lungs"]
+__all__ = ["healthy_with_lungs", "labelled_with_lungs", "with_lungs"]
+
+
+def with_lungs(
+    healthy: Path, tests: Mapping[str, Path], out: Path, backend: str
+) -> tuple[Path, dict[str, Path]]:
+    """Finds the lungs of all CTs, so that every config can take them by `lungs_backend` `file`.
+
+    Args:
+        healthy: healthy CTs, as of `normnet.studies.load_datalist`.
+        tests: folders of CTs with their masks, by name.
+        out: gets a folder for each of them; lungs that are there are not found again.
+        backend: of the lungs, as of `inference.json`; with `file` they lie beside the CTs already.
+
+    Returns:
+        The folders with lungs that take the place of `healthy` and `tests`.
+    """
+    if backend == "file":
+        return healthy, dict(tests)
+    labelled = {name: labelled_with_lungs(folder, out / name, backend) for name, folder in tests.items()}
+    return healthy_with_lungs(healthy, out / "healthy_lungs", backend), labelled
 
 
 def labelled_with_lungs(folder: Path, out: Path, backend: str) -> Path:
