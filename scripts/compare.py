@@ -11,6 +11,7 @@ import fire
 from bundle_process import CONFIGS, bundle
 from compare_nnunet import NNUNET, UNSEEN
 from compare_page import METHODS, NORMNET, SHIPPED, WITHOUT_GROWING, Budget, Comparison, Scores, page
+from compare_pictures import draw_cases
 from compare_plan import Plan, epochs, minutes, note_minutes, scores, segmented
 from demo import HALF_KERNELS, HALF_RESOLUTION, run
 from shared_lungs import with_lungs
@@ -118,8 +119,9 @@ def compare(
     cases = {name: len(find_studies(folder)) for name, folder in tests.items()}
     budget = Budget(iterations, members, learning_rate, restoration_renewal, nnunet_small, lungs_backend)
     path = Path(page_path) if page_path else plan.out / "comparison.md"
+    pictures = draw_cases(plan, path.parent / "pictures")
     with written_whole(path) as beside:
-        beside.write_text(page(compared, cases, budget, about, command), encoding="utf-8")
+        beside.write_text(page(compared, cases, budget, about, command, pictures), encoding="utf-8")
     print(path.read_text(encoding="utf-8"))
 
 

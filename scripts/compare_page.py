@@ -1,6 +1,6 @@
 """The page that `compare.py` writes: what was measured, and the paper's own numbers beside it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from compare_nnunet import NNUNET, UNSEEN
@@ -101,7 +101,12 @@ class Budget:
 
 
 def page(
-    compared: Mapping[str, Comparison], cases: Mapping[str, int], budget: Budget, about: str, command: str
+    compared: Mapping[str, Comparison],
+    cases: Mapping[str, int],
+    budget: Budget,
+    about: str,
+    command: str,
+    pictures: Sequence[str] = (),
 ) -> str:
     """Writes the comparison as Markdown.
 
@@ -111,6 +116,7 @@ def page(
         budget: of each method.
         about: the data.
         command: that has made the page.
+        pictures: their names, in pictures/ beside the page.
     """
     tables = {best: _table(compared, list(cases), best=best) for best in (False, True)}
     lines = [
@@ -144,6 +150,7 @@ def page(
         "",
         *_summary(compared, list(cases), best=True),
         "",
+        *_shown(pictures),
         "## The paper's own numbers, on the paper's own data",
         "",
         "Table III of arXiv 2009.06456: 453 healthy CTs of LUNA16, 6000 iterations, thresholds chosen on the test "
@@ -165,6 +172,21 @@ def page(
         "",
     ]
     return "\n".join(lines)
+
+
+def _shown(pictures: Sequence[str]) -> list[str]:
+    if not pictures:
+        return []
+    lines = [
+        "## The first case of each set",
+        "",
+        "The slice with most true lesion, at the thresholds chosen without any label. True positive green, false "
+        "negative blue, false positive red (Fig. 5). `scripts/figure.py` draws any other case.",
+        "",
+    ]
+    for name in pictures:
+        lines += [f"![{name.removesuffix('.png')}](pictures/{name})", ""]
+    return lines
 
 
 def _budget(budget: Budget) -> str:
