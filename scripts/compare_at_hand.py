@@ -32,7 +32,7 @@ ABOUT = (
     "the weasis planning CT. **Generated**: 5 generated chests with COVID-like lesions, the masks exact. **Nodules**: "
     "5 times normal001, one healthy patient's CT, with 20 real nodules each put into its lungs (LIDC-IDRI; no nodule "
     "twice; as in [real_ct.md](real_ct.md)). So the second set has one patient's lungs: 5-fold nnU-Net has trained on "
-    "the same lungs with other nodules, and two of the five shipped members, and the lung network, on them without any. "
+    "the same lungs with other nodules, and two of the five shipped members and the lung network on them without any. "
     "Cut edges make put-in nodules easy to tell. Few cases, short trainings: a check on the chain, not a claim about "
     "patients."
 )
