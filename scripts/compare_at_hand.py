@@ -94,7 +94,7 @@ def compare_at_hand(
         members=members,
         methods=methods,
         learning_rate=1e-3,
-        restoration_renewal=5,
+        restoration_renewal=15,
         half_resolution=True,
         nnunet_small=True,
         supervised=supervised,
