@@ -135,7 +135,8 @@ def page(
         "",
         "Of the compared methods, on synthetic lesions in healthy validation lungs; one for all sets. Mean +- sd over "
         f"the CTs ({', '.join(f'{name}: {count}' for name, count in cases.items())}), per cent, all scored by "
-        '`normnet.evaluation`. "Minutes" are the training\'s, of one processor core.',
+        "`normnet.evaluation`. Minutes of one processor core, of the training; nnU-Net's are those of all folds of all "
+        "sets, with preparation and masks.",
         "",
         tables[False],
         "",
