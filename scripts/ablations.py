@@ -14,6 +14,7 @@ from ablations_page import TABLES, write
 from bundle_process import bundle
 from compare_plan import epochs
 from demo import HALF_KERNELS, HALF_RESOLUTION
+from shared_lungs import with_lungs
 from tqdm import tqdm
 
 from generator import SPECS
@@ -51,7 +52,16 @@ class Setting:
     segmenting: dict[str, Any] = field(default_factory=dict)
 
 
-@fire.decorators.SetParseFns(healthy_dir=str, test_dir=str, output_dir=str, configs=str, page_path=str)
+@fire.decorators.SetParseFns(
+    healthy_dir=str,
+    test_dir=str,
+    output_dir=str,
+    configs=str,
+    lungs_backend=str,
+    page_path=str,
+    about=str,
+    command=str,
+)
 def ablations(
     healthy_dir: str,
     test_dir: str,
@@ -62,10 +72,12 @@ def ablations(
     members: int = MEMBERS,
     most_members: int = 9,
     configs: str = "train",
+    lungs_backend: str = "joined",
     half_resolution: bool = False,
     segmenting: dict[str, Any] | None = None,
     page_path: str | None = None,
     about: str = "",
+    command: str = "python scripts/ablations.py HEALTHY_DIR TEST_DIR OUTPUT_DIR ...",
     **overrides: object,
 ) -> None:
     """Trains and scores every row, and writes table and figure; what is done is not done again.
@@ -80,10 +92,12 @@ def ablations(
         members: of each ensemble.
         most_members: that the last table goes up to.
         configs: of the training, with commas: train, or train,paper for the paper's own setting.
+        lungs_backend: of the lungs that all rows see, found once for each CT; `file` takes the masks beside the CTs.
         half_resolution: the settings of the demo: twice the paper's voxel size.
         segmenting: settings for inference.json, by name.
         page_path: the page; OUTPUT_DIR/ablations.md by default. The figure goes to pictures/ beside it.
-        about: what the page says of data and command.
+        about: what the page says of the data.
+        command: that the page names.
         overrides: anything in the training's configs, by name; of `synthesis`, the lengths alone.
     """
     report_input_errors()
@@ -91,9 +105,11 @@ def ablations(
     if unknown := sorted(set(names) - set(TABLES)):
         raise InputError(f"--tables: expected some of {', '.join(TABLES)}, got {', '.join(unknown)}.")
     healthy, test, out = (Path(folder).resolve() for folder in (healthy_dir, test_dir, output_dir))
+    healthy, tests = with_lungs(healthy, {"test": test}, out / "cts", lungs_backend)
     page = Path(page_path).resolve() if page_path else out / "ablations.md"
-    training = {**(HALF_RESOLUTION if half_resolution else {}), **overrides}
-    rule = {**(HALF_KERNELS if half_resolution else {}), **(segmenting or {})}
+    given = {"lungs_backend": "file"}
+    training = {**(HALF_RESOLUTION if half_resolution else {}), **overrides, **given}
+    rule = {**(HALF_KERNELS if half_resolution else {}), **(segmenting or {}), **given}
     files = [f"{name}.json" for name in configs.split(",")]
     rows = [row for name in names for row in grid(name, iterations, step, members, most_members)]
     dice: dict[tuple[str, str], float] = {}
@@ -103,13 +119,13 @@ def ablations(
         scores = out / "results" / row.table / row.name / "scores.csv"
         if not scores.is_file():
             train(row, healthy, out, files, training)
-            segment(row, test, out, scores.parent, dict(rule))
+            segment(row, tests["test"], out, scores.parent, dict(rule))
         dice[row.table, row.name] = mean_dice(scores)
     made = (
         f"Mean DSC, per cent; {iterations} iterations a member and {members} members but where the row says "
-        f"otherwise, configs {configs}."
+        f"otherwise, configs {configs}, lungs of the backend `{lungs_backend}`."
     )
-    write(dice, page, f"{about}\n\n{made}")
+    write(dice, page, f"{about}\n\n{made}".strip(), command)
     print(page.read_text(encoding="utf-8"))
 
 

@@ -44,16 +44,18 @@ RULE = {
 }
 """The paper's post-processing at four times its voxel size; the growing steps stay voxels."""
 
-ABOUT = """Measured, however it turned out. This page is made by
-
-    python scripts/ablations_at_hand.py OUTPUT_DIR
-
+ABOUT = """\
 Three healthy generated chests to train on, three others with COVID-like lesions whose masks are exact, all at 3.2 x
 3.2 x 4 mm, four times the paper's voxel size, so that one core trains a member in seconds; learning rate 0.002, crops
 of 48 x 48 x 16, lengths of the synthetic lesions a quarter of the paper's, filters of 3 voxels. A network that calls
 nothing healthy leaves all bright lung as lesion: the first column of Table IV has not learnt more, and each row is to
 be read against it. So this shows that each row can be made; single and short trainings, few cases and coarse voxels do
-not show which row is better on patients."""
+not show which row is better on patients.
+
+`fixed_shapes` finds nothing, and that is no fault in the chain: its five small balls hold 10 % of the bright voxels of
+a training volume (the other specs' lesions 34 to 48 %; 12 volumes each), so that a network that has learnt little does
+best to call everything healthy, and does. One member with 240 iterations still did; with volumes of 32 mm as the
+paper's, half as thick as those here, 60 iterations gave a DSC of 0.0, and 240 gave 24.0."""
 
 
 @fire.decorators.SetParseFns(output_dir=str, page_path=str)
@@ -93,6 +95,7 @@ def ablations_at_hand(
         segmenting=RULE,
         page_path=page_path,
         about=ABOUT,
+        command="python scripts/ablations_at_hand.py OUTPUT_DIR",
         **TRAINING,
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
+from markdown_table import table as markdown
 
 from normnet.report import written_whole
 
@@ -42,10 +43,21 @@ PAPER_ITERATIONS = {
 """Table IV, at 2000, 2500, ... 4500 iterations."""
 
 
-def write(dice: dict[tuple[str, str], float], page: Path, about: str) -> None:
+def write(dice: dict[tuple[str, str], float], page: Path, about: str, command: str) -> None:
     """Writes the tables and the figure."""
     done = list(dict.fromkeys(table for table, _ in dice))
-    lines = ["# Ablations", "", about, "", "![Mean DSC of each row](pictures/ablations.png)", ""]
+    lines = [
+        "# Ablations",
+        "",
+        "Measured, however it turned out. Research use, not a medical device. This page is made by",
+        "",
+        f"    {command}",
+        "",
+        about,
+        "",
+        "![Mean DSC of each row](pictures/ablations.png)",
+        "",
+    ]
     figure, axes = plt.subplots(1, len(done), figsize=(4 * len(done), 3.5), squeeze=False)
     for table, axis in zip(done, axes[0], strict=True):
         rows = {name: value for (of, name), value in dice.items() if of == table}
@@ -55,17 +67,17 @@ def write(dice: dict[tuple[str, str], float], page: Path, about: str) -> None:
             for name, value in rows.items():
                 count, who = name.split(", ")
                 curves.setdefault(who, {})[int(count)] = value
-            lines += table_iv({who: list(points.values()) for who, points in curves.items()}, curves["vote"])
-            lines += ["", "The paper's own, on its own data:", ""]
-            lines += table_iv(PAPER_ITERATIONS, range(2000, 4501, 500))
+            measured = {who: list(points.values()) for who, points in curves.items()}
+            lines += [table_iv(measured, curves["vote"]), "", "The paper's own, on its own data:", ""]
+            lines.append(table_iv(PAPER_ITERATIONS, range(2000, 4501, 500)))
             for who, points in curves.items():
                 width = 2.5 if who == "vote" else 1
                 axis.plot(list(points), list(points.values()), marker="o", label=who, lw=width)
             axis.legend(fontsize=7)
         else:
             theirs = PAPER.get(table, {})
-            lines += ["| | DSC | the paper's own, on its own data |", "|---|---|---|"]
-            lines += [f"| {name} | {value:.1f} | {theirs.get(name, '-')} |" for name, value in rows.items()]
+            cells = [(name, f"{value:.1f}", theirs.get(name, "-")) for name, value in rows.items()]
+            lines.append(markdown(("", "DSC", "the paper's own, on its own data"), cells))
             axis.bar(list(rows), list(rows.values()))
             axis.tick_params(axis="x", labelrotation=30, labelsize=7)
         lines.append("")
@@ -81,9 +93,8 @@ def write(dice: dict[tuple[str, str], float], page: Path, about: str) -> None:
         beside.write_text("\n".join(lines), encoding="utf-8")
 
 
-def table_iv(curves: Mapping[str, Sequence[float]], counts: Iterable[int]) -> list[str]:
+def table_iv(curves: Mapping[str, Sequence[float]], counts: Iterable[int]) -> str:
     """Lays out DSC over the iterations, a row for the vote and for each member."""
-    names = ["iterations", *map(str, counts)]
-    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
     order = sorted(curves, key=lambda who: who != "vote")
-    return lines + [f"| {' | '.join([who, *(f'{value:.1f}' for value in curves[who])])} |" for who in order]
+    rows = [(who, *(f"{value:.1f}" for value in curves[who])) for who in order]
+    return markdown(("iterations", *counts), rows)

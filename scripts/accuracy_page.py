@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from real_ct_page import table
+from markdown_table import table
 
 from normnet import bundle_root
 

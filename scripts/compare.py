@@ -11,8 +11,10 @@ import fire
 from bundle_process import CONFIGS, bundle
 from compare_nnunet import NNUNET, UNSEEN
 from compare_page import METHODS, NORMNET, SHIPPED, WITHOUT_GROWING, Budget, Comparison, Scores, page
+from compare_pictures import draw_cases
 from compare_plan import Plan, epochs, minutes, note_minutes, scores, segmented
 from demo import HALF_KERNELS, HALF_RESOLUTION, run
+from shared_lungs import with_lungs
 from tqdm import tqdm
 
 from normnet import bundle_root
@@ -27,7 +29,13 @@ PAPER_ITERATIONS = 6000
 
 
 @fire.decorators.SetParseFns(
-    healthy_dir=str, test_dirs=str, output_dir=str, page_path=str, about=str, command=str
+    healthy_dir=str,
+    test_dirs=str,
+    output_dir=str,
+    lungs_backend=str,
+    page_path=str,
+    about=str,
+    command=str,
 )
 def compare(
     healthy_dir: str,
@@ -38,6 +46,7 @@ def compare(
     methods: str | tuple[str, ...] = tuple(METHODS),
     learning_rate: float = 3e-4,
     restoration_renewal: int = 1,
+    lungs_backend: str = "joined",
     half_resolution: bool = False,
     supervised: bool = True,
     nnunet_small: bool = False,
@@ -59,6 +68,7 @@ def compare(
         methods: which ones, with commas; `normnet` is always one.
         learning_rate: of the compared methods; 3e-4 is the paper's. NormNet and nnU-Net have their own.
         restoration_renewal: of VAE Restoration; 5 takes a fifth of the time, which is hours on a CPU.
+        lungs_backend: of the lungs that all methods see, found once for each CT; `file` takes the masks beside the CTs.
         half_resolution: the settings of the demo: twice the paper's voxel size.
         supervised: whether nnU-Net is trained, too: it wants at least 5 CTs in each set.
         nnunet_small: whether nnU-Net gets the small plan, for a CPU.
@@ -66,24 +76,29 @@ def compare(
         page_path: the page that is written; OUTPUT_DIR/comparison.md by default.
         about: what the page says of the data.
         command: that the page names.
-        settings: for all configs, by name, such as {"lungs_backend": "file"}.
+        settings: for all configs, by name, such as {"num_workers": 0}.
     """
     report_input_errors()
     names = methods.split(",") if isinstance(methods, str) else list(methods)
     unknown = sorted(set(names) - set(METHODS))
     if unknown:
         raise InputError(f"--methods: expected some of {', '.join(METHODS)}, got {', '.join(unknown)}.")
-    tests = {Path(folder).resolve().name: Path(folder).resolve() for folder in test_dirs.split(",")}
+    out = Path(output_dir).resolve()
+    folders = [Path(folder).resolve() for folder in (healthy_dir, *test_dirs.split(","))]
+    sets = {folder.name: folder for folder in folders[1:]}
+    healthy, tests = with_lungs(folders[0], sets, out / "cts", lungs_backend)
     training = dict(HALF_RESOLUTION) if half_resolution else {}
     plan = Plan(
-        healthy=Path(healthy_dir).resolve(),
+        healthy=healthy,
         tests=tests,
-        out=Path(output_dir).resolve(),
+        out=out,
         iterations=iterations,
         members=members,
         learning_rate=learning_rate,
         restoration_renewal=restoration_renewal,
-        shared={key: training[key] for key in ("spacing",) if key in training} | (settings or {}),
+        shared={key: training[key] for key in ("spacing",) if key in training}
+        | {"lungs_backend": "file"}
+        | (settings or {}),
         synthesis={key: training[key] for key in ("synthesis",) if key in training},
         training=training,
         segmenting=dict(HALF_KERNELS) if half_resolution else {},
@@ -102,10 +117,11 @@ def compare(
         else:
             compared[name] = compare_baseline(name, plan)
     cases = {name: len(find_studies(folder)) for name, folder in tests.items()}
-    budget = Budget(iterations, members, learning_rate, restoration_renewal, nnunet_small)
+    budget = Budget(iterations, members, learning_rate, restoration_renewal, nnunet_small, lungs_backend)
     path = Path(page_path) if page_path else plan.out / "comparison.md"
+    pictures = draw_cases(plan, path.parent / "pictures")
     with written_whole(path) as beside:
-        beside.write_text(page(compared, cases, budget, about, command), encoding="utf-8")
+        beside.write_text(page(compared, cases, budget, about, command, pictures), encoding="utf-8")
     print(path.read_text(encoding="utf-8"))
 
 
@@ -212,7 +228,7 @@ def compare_nnunet(plan: Plan, small: bool) -> dict[str, Comparison]:
             iterations=length["epoch_iterations"],
             epochs=plan.iterations // int(str(length["epoch_iterations"])),
             small=small,
-            lungs_backend=plan.shared.get("lungs_backend", "classical"),
+            lungs_backend=plan.shared["lungs_backend"],
         )
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         note_minutes(plan, NNUNET, (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / 60)

@@ -3,19 +3,16 @@
 python scripts/compare_at_hand.py CT_DIR OUTPUT_DIR
 """
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
 
 import fire
-import nibabel as nib
 import numpy as np
 from compare import compare
 from compare_page import METHODS
 from monai.transforms import Compose, Orientationd, Spacingd
-from nodules import Nodule, choose_spread, place, resample
-from real_ct import read
+from nodule_ct import draw_nodules, write_with_nodules
 
 from generator.cohort import write_cohort
 from normnet import bundle_root
@@ -35,8 +32,9 @@ ABOUT = (
     "the weasis planning CT. **Generated**: 5 generated chests with COVID-like lesions, the masks exact. **Nodules**: "
     "5 times normal001, one healthy patient's CT, with 20 real nodules each put into its lungs (LIDC-IDRI; no nodule "
     "twice; as in [real_ct.md](real_ct.md)). So the second set has one patient's lungs: 5-fold nnU-Net has trained on "
-    "the same lungs with other nodules, and the shipped weights have been trained on them without any. Cut edges make "
-    "put-in nodules easy to tell. Few cases, short trainings: a check on the chain, not a claim about patients."
+    "the same lungs with other nodules, and two of the five shipped members and the lung network on them without any. "
+    "Cut edges make put-in nodules easy to tell. Few cases, short trainings: a check on the chain, not a claim about "
+    "patients."
 )
 
 
@@ -96,7 +94,7 @@ def compare_at_hand(
         members=members,
         methods=methods,
         learning_rate=1e-3,
-        restoration_renewal=5,
+        restoration_renewal=15,
         half_resolution=True,
         nnunet_small=True,
         supervised=supervised,
@@ -119,25 +117,11 @@ def put_nodules(cts: Path, folder: Path) -> None:
     )
     item: Any = prepare({"image": str(cts / "normal001.nii.gz")})
     ct, lungs, affine = item["image"][0].numpy(), item["lungs"][0].numpy() > 0, item["image"].affine.numpy()
-    source = cts / "lidc_nodules"
-    with (source / "nodules.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    volumes, mean_hu = (
-        np.array([float(row[name]) for row in rows]) for name in ("volume_mm3", "mean_HU_in_mask")
-    )
     rng = np.random.default_rng(SEED)
-    chosen = choose_spread(volumes, mean_hu, CASES * NODULES_A_CASE, rng)
+    _, nodules = draw_nodules(cts / "lidc_nodules", CASES * NODULES_A_CASE, SPACING, rng)
     folder.mkdir(parents=True, exist_ok=True)
     for case in range(CASES):
-        nodules = []
-        for index in chosen[case::CASES]:
-            hu, _, spacing = read(source / "image" / rows[index]["file"])
-            mask, _, _ = read(source / "mask" / rows[index]["file"])
-            nodules.append(resample(Nodule(hu, mask > 0), spacing, SPACING))
-        changed, truth = place(ct, lungs, nodules, SPACING, rng)
-        path = folder / f"nodules_{case}"
-        nib.save(nib.Nifti1Image(np.rint(changed).astype(np.int16), affine), f"{path}.nii.gz")
-        nib.save(nib.Nifti1Image((truth > 0).astype(np.uint8), affine), f"{path}_lesions.nii.gz")
+        write_with_nodules(folder / f"nodules_{case}.nii.gz", ct, lungs, affine, nodules[case::CASES], rng)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """The page that `compare.py` writes: what was measured, and the paper's own numbers beside it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from compare_nnunet import NNUNET, UNSEEN
+from markdown_table import table
 
 from normnet.evaluation import Row, summarize
 
@@ -96,10 +97,16 @@ class Budget:
     learning_rate: float
     restoration_renewal: int
     nnunet_small: bool
+    lungs_backend: str
 
 
 def page(
-    compared: Mapping[str, Comparison], cases: Mapping[str, int], budget: Budget, about: str, command: str
+    compared: Mapping[str, Comparison],
+    cases: Mapping[str, int],
+    budget: Budget,
+    about: str,
+    command: str,
+    pictures: Sequence[str] = (),
 ) -> str:
     """Writes the comparison as Markdown.
 
@@ -109,6 +116,7 @@ def page(
         budget: of each method.
         about: the data.
         command: that has made the page.
+        pictures: their names, in pictures/ beside the page.
     """
     tables = {best: _table(compared, list(cases), best=best) for best in (False, True)}
     lines = [
@@ -127,9 +135,10 @@ def page(
         "",
         "Of the compared methods, on synthetic lesions in healthy validation lungs; one for all sets. Mean +- sd over "
         f"the CTs ({', '.join(f'{name}: {count}' for name, count in cases.items())}), per cent, all scored by "
-        '`normnet.evaluation`. "Minutes" are the training\'s, of one processor core.',
+        "`normnet.evaluation`. Minutes of one processor core, of the training; nnU-Net's are those of all folds of all "
+        "sets, with preparation and masks.",
         "",
-        *tables[False],
+        tables[False],
         "",
         *_summary(compared, list(cases), best=False),
         "",
@@ -138,20 +147,19 @@ def page(
         "The two decimals with the best mean Dice on these very CTs, as the paper did for the compared methods "
         "(IV-C): what they could do at best. NormNet and nnU-Net have no such threshold.",
         "",
-        *tables[True],
+        tables[True],
         "",
         *_summary(compared, list(cases), best=True),
         "",
+        *_shown(pictures),
         "## The paper's own numbers, on the paper's own data",
         "",
         "Table III of arXiv 2009.06456: 453 healthy CTs of LUNA16, 6000 iterations, thresholds chosen on the test "
         "labels. Not comparable in value with the tables above.",
         "",
-        "| method | Coronacases DSC | PSC | SEN | Radiopedia DSC | PSC | SEN |",
-        "|---|---|---|---|---|---|---|",
-        *(
-            f"| {ROWS[name]} | {' | '.join(f'{value:.1f}' for value in values)} |"
-            for name, values in PAPER.items()
+        table(
+            ("method", "Coronacases DSC", "PSC", "SEN", "Radiopedia DSC", "PSC", "SEN"),
+            [(ROWS[name], *(f"{value:.1f}" for value in values)) for name, values in PAPER.items()],
         ),
         "",
         "## Where the paper is silent",
@@ -167,6 +175,21 @@ def page(
     return "\n".join(lines)
 
 
+def _shown(pictures: Sequence[str]) -> list[str]:
+    if not pictures:
+        return []
+    lines = [
+        "## The first case of each set",
+        "",
+        "The slice with most true lesion, at the thresholds chosen without any label. True positive green, false "
+        "negative blue, false positive red (Fig. 5). `scripts/figure.py` draws any other case.",
+        "",
+    ]
+    for name in pictures:
+        lines += [f"![{name.removesuffix('.png')}](pictures/{name})", ""]
+    return lines
+
+
 def _budget(budget: Budget) -> str:
     size = " (a small 2D plan, 1.3 M weights)" if budget.nnunet_small else ""
     renewal = budget.restoration_renewal
@@ -176,17 +199,17 @@ def _budget(budget: Budget) -> str:
         f"{budget.iterations} iterations for each method: the compared ones with batches of 16 slices and learning "
         f"rate {budget.learning_rate:g}; NormNet's {budget.members} members {each} each, by `train.json`; each of "
         f"nnU-Net's folds {budget.iterations}{size}, with labels. KL Grad and VAE Restoration use the weights of VAE; "
-        f"the restoration asks the network at {asked}."
+        f"the restoration asks the network at {asked}. Lungs of the backend `{budget.lungs_backend}`, found once for "
+        "each CT: all methods see the same ones and nothing else, but VAE Original, which sees the raw CT."
     )
 
 
-def _table(compared: Mapping[str, Comparison], sets: list[str], *, best: bool) -> list[str]:
+def _table(compared: Mapping[str, Comparison], sets: list[str], *, best: bool) -> str:
     columns = [
         f"{score}, {name}" if not index else score for name in sets for index, score in enumerate(SCORES)
     ]
     thresholds = [f"threshold, {name}" for name in sets] if best else ["threshold"]
-    head = ["method", *columns, *thresholds, "minutes"]
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    rows = []
     for name, label in ROWS.items():
         if name not in compared:
             continue
@@ -198,8 +221,8 @@ def _table(compared: Mapping[str, Comparison], sets: list[str], *, best: bool) -
             pair = one.sets[of].thresholds
             chosen.append("-" if pair is None else f"{pair[best]:.2f}")
         spent = "-" if one.minutes is None else f"{one.minutes:.1f}"
-        lines.append(f"| {' | '.join([label, *values, *chosen[: len(thresholds)], spent])} |")
-    return lines
+        rows.append([label, *values, *chosen[: len(thresholds)], spent])
+    return table(["method", *columns, *thresholds, "minutes"], rows)
 
 
 def _summary(compared: Mapping[str, Comparison], sets: list[str], *, best: bool) -> list[str]:

@@ -28,7 +28,7 @@ PANEL_INCHES, DPI = 2.4, 130
 
 @fire.decorators.SetParseFns(str, str, str)
 def figure(ct: str, truth: str, output: str, *study_dirs: str) -> None:
-    """Draws one row for each result, through the slice with most true lesion.
+    """Draws one row for each result: the lungs of the first one, in the slice with most true lesion.
 
     A folder with reconstruction.nii.gz is a compared method's: the reconstruction, and the anomaly. Another is
     NormNet's: the healthy tissue, and the lungs without it (Fig. 4f).
@@ -45,9 +45,10 @@ def figure(ct: str, truth: str, output: str, *study_dirs: str) -> None:
     image = cast(MetaTensor, Orientation(axcodes="RAS", labels=None)(read_ct(ct)))
     lesion = read_mask(truth, like=image)[0].numpy() > 0
     z = int(lesion.sum(axis=(0, 1)).argmax())
-    rows = {}
+    rows, box = {}, None
     for folder in map(Path, study_dirs):
         lungs = read_mask(folder / "lungs.nii.gz", like=image)[0].numpy() > 0
+        box = box or lung_box(lungs)
         shown = scale_window(image)[0].numpy() * lungs
         found = read_mask(folder / "lesion.nii.gz", like=image)[0].numpy() > 0
         if (folder / "reconstruction.nii.gz").is_file():
@@ -56,10 +57,17 @@ def figure(ct: str, truth: str, output: str, *study_dirs: str) -> None:
         else:
             healthy = shown * (read_mask(folder / "healthy.nii.gz", like=image)[0].numpy() > 0)
             difference = shown - healthy
-        result = overlay(shown[..., z], found[..., z], lesion[..., z])
+        seen = (*box, z)
+        result = overlay(shown[seen], found[seen], lesion[seen])
         name = folder.resolve().parents[1].name
-        rows[name] = [shown[..., z], healthy[..., z], difference[..., z], result]
+        rows[name] = [shown[seen], healthy[seen], difference[seen], result]
     draw(rows, Path(output))
+
+
+def lung_box(lungs: np.ndarray) -> tuple[slice, slice]:
+    """Finds the rows and columns that hold lung, (X, Y, Z) bool, in any slice."""
+    x, y = (np.flatnonzero(lungs.any(axis=(other, 2))) for other in (1, 0))
+    return slice(x[0], x[-1] + 1), slice(y[0], y[-1] + 1)
 
 
 def overlay(shown: np.ndarray, found: np.ndarray, lesion: np.ndarray) -> np.ndarray:
@@ -82,7 +90,8 @@ def overlay(shown: np.ndarray, found: np.ndarray, lesion: np.ndarray) -> np.ndar
 
 def draw(rows: dict[str, list[np.ndarray]], path: Path) -> None:
     """Writes the panels as PNG, whole or not at all."""
-    size = (PANEL_INCHES * len(COLUMNS), PANEL_INCHES * len(rows))
+    across, down = next(iter(rows.values()))[0].shape
+    size = (PANEL_INCHES * len(COLUMNS), PANEL_INCHES * down / across * len(rows))
     sheet = Figure(figsize=size, dpi=DPI, layout="constrained")
     FigureCanvasAgg(sheet)
     panels = sheet.subplots(len(rows), len(COLUMNS), squeeze=False)

@@ -3,7 +3,6 @@
 python scripts/real_ct.py CT_DIR OUTPUT_DIR [--checkpoint bundle/models/model.pt] [--members 5] --training "..."
 """
 
-import csv
 import json
 import os
 import subprocess
@@ -14,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import fire
-import nibabel as nib
 import numpy as np
 import torch
-from nodules import GROUND_GLASS_BELOW_HU, SIZES_MM3, Nodule, choose_spread, found, place, resample
+from nodule_ct import draw_nodules, read, write_with_nodules
+from nodules import GROUND_GLASS_BELOW_HU, SIZES_MM3, found
 from PIL import Image
 from real_ct_page import page
 from slice_labels import scores
@@ -116,28 +115,20 @@ def put_nodules(cts: Path, out: Path) -> list[dict[str, Any]]:
     listing = folder / "nodules.json"
     if not listing.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        source = cts / "lidc_nodules"
-        with (source / "nodules.csv").open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        volumes = np.array([float(row["volume_mm3"]) for row in rows])
-        mean_hu = np.array([float(row["mean_HU_in_mask"]) for row in rows])
         generator = np.random.default_rng(SEED)
-        chosen = choose_spread(volumes, mean_hu, NODULE_COUNT, generator)
         ct, affine, spacing = read(cts / f"{HEALTHY}.nii.gz")
         lungs, _, _ = read(out / HEALTHY / "lungs.nii.gz")
-        nodules = []
-        for index in chosen:
-            hu, _, patch_spacing = read(source / "image" / rows[index]["file"])
-            mask, _, _ = read(source / "mask" / rows[index]["file"])
-            nodules.append(resample(Nodule(hu, mask > 0), patch_spacing, spacing))
-        with_nodules, truth = place(ct, lungs > 0, nodules, spacing, generator)
-        nib.save(
-            nib.Nifti1Image(np.rint(with_nodules).astype(np.int16), affine), folder / f"{NODULES}.nii.gz"
-        )
-        nib.save(nib.Nifti1Image(truth, affine), folder / f"{NODULES}_lesions.nii.gz")
+        rows, nodules = draw_nodules(cts / "lidc_nodules", NODULE_COUNT, spacing, generator)
+        path = folder / f"{NODULES}.nii.gz"
+        truth = write_with_nodules(path, ct, lungs > 0, affine, nodules, generator)
         table = [
-            {"label": label, "mm3": volumes[index], "mean_hu": mean_hu[index], "file": rows[index]["file"]}
-            for label, index in enumerate(chosen, start=1)
+            {
+                "label": label,
+                "mm3": float(row["volume_mm3"]),
+                "mean_hu": float(row["mean_HU_in_mask"]),
+                "file": row["file"],
+            }
+            for label, row in enumerate(rows, start=1)
             if (truth == label).any()
         ]
         with written_whole(listing) as beside:
@@ -181,12 +172,6 @@ def nodule_scores(out: Path, table: list[dict[str, Any]]) -> dict[str, Any]:
         "nodules_ml": np.count_nonzero(nodule) * voxel_ml,
         "in_lungs_percent": 100 * np.count_nonzero(nodule & lungs) / max(np.count_nonzero(nodule), 1),
     }
-
-
-def read(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[float, ...]]:
-    """Reads a NIfTI turned to RAS: voxels, affine, spacing in mm."""
-    image = nib.as_closest_canonical(nib.load(path))
-    return np.asarray(image.dataobj), image.affine, tuple(float(mm) for mm in image.header.get_zooms()[:3])
 
 
 def shrink(picture: Path, target: Path) -> None:

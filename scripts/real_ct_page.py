@@ -1,9 +1,11 @@
 """The text of bundle/docs/real_ct.md: a template filled with what scripts/real_ct.py measured."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["page", "table"]
+from markdown_table import table
+
+__all__ = ["page"]
 
 SHOWS = {
     "covid_p001": "COVID-19, multifocal ground glass",
@@ -173,9 +175,3 @@ def page(
 
 def _source(study: str) -> str:
     return f"{COVID_CT_MD}; {LIDC}" if study == "normal001_nodules" else COVID_CT_MD
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Writes a Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

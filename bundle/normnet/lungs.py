@@ -14,7 +14,7 @@ from monai.transforms import MapTransform
 from normnet import bundle_root, classical_lungs, joined_lungs, nnunet_lungs
 from normnet.errors import InputError
 from normnet.masks import read_mask
-from normnet.studies import EXTENSIONS
+from normnet.studies import beside_ct
 
 __all__ = ["LUNG_BACKENDS", "LungBackend", "SegmentLungsd", "find_backend"]
 
@@ -42,9 +42,8 @@ def from_file(image: MetaTensor, given: Any = None) -> torch.Tensor:
         InputError: no mask, an empty one, or one on another grid.
     """
     if not isinstance(given, str | Path):
-        name = Path(_file(image)).name
-        case = next((name[: -len(end)] for end in EXTENSIONS if name.lower().endswith(end)), name)
-        raise InputError(f"{_file(image)}: expected its lung mask {case}_lungs.nii.gz beside it, found none.")
+        name = beside_ct(_file(image), "lungs").name
+        raise InputError(f"{_file(image)}: expected its lung mask {name} beside it, found none.")
     lungs = read_mask(given, like=image) > 0
     if not lungs.any():
         raise InputError(f"{given}: expected a lung mask, but all its voxels are 0.")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from normnet.dicom import DICOM_EXTENSIONS, is_dicom
 from normnet.errors import InputError
 
-__all__ = ["EXTENSIONS", "NIFTI", "find_studies", "load_datalist"]
+__all__ = ["EXTENSIONS", "NIFTI", "beside_ct", "find_studies", "load_datalist"]
 
 NIFTI = (".nii.gz", ".nii")
 EXTENSIONS = (*NIFTI, ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -83,6 +83,16 @@ def load_datalist(
         return list(studies)
     validating = max(1, round(validation_share * len(studies)))
     return list(studies[:-validating] if section == "training" else studies[-validating:])
+
+
+def beside_ct(image: str | Path, kind: str) -> Path:
+    """Names the mask of a CT that lies beside it.
+
+    Args:
+        image: the CT's file or folder.
+        kind: of the mask: lungs, lesions or exclude.
+    """
+    return Path(image).absolute().parent / f"{_case(Path(image))}_{kind}.nii.gz"
 
 
 def _images(folder: Path, seen: set[Path]) -> Iterator[Path]:

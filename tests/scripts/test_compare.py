@@ -54,11 +54,11 @@ def compared(dice: dict[str, float]) -> dict[str, Comparison]:
 
 def test_the_page_says_who_is_above_normnet() -> None:
     dice = {"bright_lung": 40.0, "ae": 70.0, "vae": 30.0, WITHOUT_GROWING: 50.0, NORMNET: 60.0}
-    text = page(compared(dice), {"set": 1}, Budget(150, 3, 1e-3, 5, True), "", "command")
+    text = page(compared(dice), {"set": 1}, Budget(150, 3, 1e-3, 5, True, "joined"), "", "command")
     assert "above NormNet (60.0) in mean DSC: AE. Above bright lung (40.0): AE of the networks." in text
     better = compared({**dice, "ae": 10.0})
     assert "in mean DSC: none. Above bright lung (40.0): none of the networks." in page(
-        better, {"set": 1}, Budget(150, 3, 1e-3, 5, True), "", "command"
+        better, {"set": 1}, Budget(150, 3, 1e-3, 5, True, "joined"), "", "command"
     )
 
 

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 from PIL import Image
 
-from scripts.figure import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE, figure, overlay
+from scripts.figure import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE, figure, lung_box, overlay
 
 
 def test_found_missed_and_made_up_have_their_colours() -> None:
@@ -15,6 +15,12 @@ def test_found_missed_and_made_up_have_their_colours() -> None:
     picture = overlay(np.full((1, 4), 0.5), found, lesion)
     wanted = [TRUE_POSITIVE, FALSE_NEGATIVE, FALSE_POSITIVE, (0.5, 0.5, 0.5)]
     assert np.allclose(picture[0], wanted)
+
+
+def test_the_picture_is_cut_to_the_lungs() -> None:
+    lungs = np.zeros((9, 8, 3), dtype=bool)
+    lungs[2, 5, 0] = lungs[4, 3, 2] = True
+    assert lung_box(lungs) == (slice(2, 5), slice(3, 6))
 
 
 def test_one_row_for_each_result(tmp_path: Path) -> None:
