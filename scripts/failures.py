@@ -14,11 +14,13 @@ import nibabel as nib
 import numpy as np
 from failure_cases import NOISE_HU, SITUATIONS, THICK_SLICES, Scan, healthy_scan, with_lesions
 from figure import overlay
+from markdown_table import table
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from nodule_ct import read
 from nodules import found
-from real_ct import read, segment, shrink
-from real_ct_page import COVID_CT_MD, table
+from real_ct import segment, shrink
+from real_ct_page import COVID_CT_MD
 from scipy import ndimage
 from tqdm import tqdm
 
