@@ -1,6 +1,7 @@
 """Measures speed as ratios in one run.
 
-`OMP_NUM_THREADS=1 python scripts/benchmark.py generator`; `python scripts/benchmark.py inference CT.nii.gz`
+`OMP_NUM_THREADS=1 python scripts/benchmark.py generator`; `python scripts/benchmark.py inference CT.nii.gz`;
+`python scripts/benchmark.py training HEALTHY_DIR`
 """
 
 import multiprocessing
@@ -14,6 +15,7 @@ import fire
 import numpy as np
 import torch
 from benchmark_inference import benchmark_inference
+from benchmark_training import benchmark_training
 from tqdm import tqdm
 
 from generator import synthesize
@@ -91,4 +93,6 @@ def benchmark_generator(samples: int = 20, reference_samples: int = 2) -> None:
 
 
 if __name__ == "__main__":
-    fire.Fire({"generator": benchmark_generator, "inference": benchmark_inference})
+    fire.Fire(
+        {"generator": benchmark_generator, "inference": benchmark_inference, "training": benchmark_training}
+    )
