@@ -16,6 +16,7 @@ import matplotlib
 import nibabel as nib
 import numpy as np
 import torch
+from scipy.stats import spearmanr
 from tqdm import tqdm
 
 from generator.cohort import write_cohort
@@ -41,6 +42,7 @@ CORRECTIONS = (1, 2, 4, 8)
 SHAPE, SPACING = (144, 126, 80), (2.4, 2.4, 3.0)
 THIRD_RESOLUTION = {
     "spacing": list(SPACING),
+    "lungs_backend": "classical",
     "patch_size": [64, 64, 32],
     "window": [64, 64, 32],
     "synthesis": {
@@ -58,7 +60,7 @@ THIRD_RESOLUTION = {
     "epoch_iterations": 20,
     "num_workers": 0,
 }
-"""The bundle at three times the paper's voxel size: lengths in voxels are a third."""
+"""The bundle at three times the paper's voxel size: lengths in voxels are a third. Lungs by thresholds, for time."""
 
 
 def active_learning(
@@ -67,7 +69,8 @@ def active_learning(
     """Corrects one scan after the other, fine-tunes after 1, 2, 4 and 8, and scores scans that were never corrected.
 
     Every seed has chests and an ensemble of its own. A correction is the scan's exact lesions. Scores are computed
-    anew after each fine-tuning, as the server does. What is there already is not computed again.
+    anew after each fine-tuning, as the server does. Before any, the scores' rank correlation with the Dice of the
+    scans tells whether they find those that the ensemble segments worst. What is there already is not computed again.
 
     Args:
         output_dir: gets curve.json and curve.png.
@@ -79,10 +82,12 @@ def active_learning(
     report_input_errors()
     out = Path(output_dir).resolve()
     curves: dict[str, list[list[float]]] = {"disagreement": [], "random": []}
+    ranks: list[float] = []
     with tqdm(total=seeds * len(curves), desc="Active learning", unit="run") as progress:
         for seed in range(seeds):
             folder = out / f"seed_{seed}"
             prepare(folder, seed, pool + tests, members)
+            ranks.append(rank_correlation(folder, members))
             for strategy in curves:
                 record = folder / f"{strategy}.json"
                 if not record.is_file():
@@ -92,19 +97,24 @@ def active_learning(
                 curves[strategy].append(json.loads(record.read_text()))
                 progress.update()
     with written_whole(out / "curve.json") as beside:
-        beside.write_text(json.dumps({"corrections": [0, *CORRECTIONS], "lesion_dice": curves}, indent=2))
+        beside.write_text(
+            json.dumps(
+                {"corrections": [0, *CORRECTIONS], "lesion_dice": curves, "rank_correlation": ranks}, indent=2
+            )
+        )
     draw(curves, out / "curve.png")
+    print("rank correlation of score and Dice:", ", ".join(f"{rank:.2f}" for rank in ranks))
     for strategy, runs in curves.items():
         means, spread = np.mean(runs, axis=0), np.std(runs, axis=0)
         steps = zip([0, *CORRECTIONS], means, spread, strict=True)
         print(strategy, ", ".join(f"{k}: {mean:.3f} +- {sd:.3f}" for k, mean, sd in steps))
 
 
-def prepare(folder: Path, seed: int, diseased: int, members: int) -> None:
+def prepare(folder: Path, seed: int, scans: int, members: int) -> None:
     """Writes the chests and trains the ensemble that is there before any correction."""
     cohort = folder / "cohort"
     if not cohort.is_dir():
-        write_cohort(cohort, healthy=3, diseased=diseased, seed=seed, shape=SHAPE, spacing=SPACING)
+        write_cohort(cohort, healthy=3, diseased=scans, seed=seed, shape=SHAPE, spacing=SPACING)
     settings = {**THIRD_RESOLUTION, "members": members, "max_iterations": 60, "base_seed": seed}
     words = [f"--{name}={value}" for name, value in settings.items()]
     places = ["--ckpt_dir", str(folder / "models"), "--output_dir", str(folder / "runs")]
@@ -112,23 +122,48 @@ def prepare(folder: Path, seed: int, diseased: int, members: int) -> None:
     subprocess.run([sys.executable, str(script), str(cohort / "healthy"), *places, *words], check=True)
 
 
+def rank_correlation(folder: Path, members: int) -> float:
+    """Spearman's correlation, over all scans of a seed, of the score before any correction and the lesion Dice."""
+    record = folder / "scores.json"
+    if not record.is_file():
+        pipeline, versions = served(folder / "before", folder / "models" / "model.pt", members)
+        scoring = Disagreement(pipeline, versions)
+        pairs = [
+            (scoring.score(str(case), "cpu", {}), mean_dice(pipeline, versions, [case]))
+            for case in diseased(folder)
+        ]
+        with written_whole(record) as beside:
+            beside.write_text(json.dumps(pairs))
+    return float(spearmanr(*zip(*json.loads(record.read_text()), strict=True)).statistic)
+
+
+def served(work: Path, weights: Path, members: int) -> tuple[Pipeline, Versions]:
+    """Sets the server's inference up in a folder, at a third of the resolution."""
+    work.mkdir(parents=True, exist_ok=True)
+    overlay = work / "overlay.json"
+    overlay.write_text(json.dumps({**THIRD_RESOLUTION, "members": members}))
+    return Pipeline(BUNDLE / "configs" / "inference.json", overlay), Versions(work / "versions", weights)
+
+
+def diseased(folder: Path) -> list[Path]:
+    """Lists a seed's scans with lesions, by number."""
+    cases = (folder / "cohort" / "diseased" / f"covid_{number}.nii.gz" for number in range(10_000))
+    return [case for case in cases if case.is_file()]
+
+
 def corrected(folder: Path, strategy: str, seed: int, pool: int, members: int) -> list[float]:
     """Runs one strategy; returns the mean lesion Dice of the test scans after 0, 1, 2, 4 and 8 corrections."""
     work = folder / strategy
     shutil.rmtree(work, ignore_errors=True)
     (work / "studies").mkdir(parents=True)
-    overlay = work / "overlay.json"
-    overlay.write_text(json.dumps({**THIRD_RESOLUTION, "members": members}))
-    cases = [folder / "cohort" / "diseased" / f"covid_{number}.nii.gz" for number in range(10_000)]
-    cases = [case for case in cases if case.is_file()]
+    cases = diseased(folder)
     for case in cases[:pool]:
         shutil.copy(case, work / "studies")
     studies = LocalStudies(str(work / "studies"))
-    versions = Versions(work / "versions", folder / "models" / "model.pt")
-    pipeline = Pipeline(BUNDLE / "configs" / "inference.json", overlay)
-    tune = FineTune(BUNDLE, versions, work / "model", overlay, folder / "cohort" / "healthy")
+    pipeline, versions = served(work, folder / "models" / "model.pt", members)
+    tune = FineTune(BUNDLE, versions, work / "model", work / "overlay.json", folder / "cohort" / "healthy")
     order = random.Random(seed).sample(sorted(studies.list_images()), pool)
-    dice = [test_dice(pipeline, versions, cases[pool:])]
+    dice = [mean_dice(pipeline, versions, cases[pool:])]
     for count in range(1, max(CORRECTIONS) + 1):
         if strategy == "random":
             image = order[count - 1]
@@ -139,11 +174,11 @@ def corrected(folder: Path, strategy: str, seed: int, pool: int, members: int) -
         studies.save_label(image, str(truth), "final", {})
         if count in CORRECTIONS:
             tune({"max_epochs": 1, "device": "cpu"}, studies)
-            dice.append(test_dice(pipeline, versions, cases[pool:]))
+            dice.append(mean_dice(pipeline, versions, cases[pool:]))
     return dice
 
 
-def test_dice(pipeline: Pipeline, versions: Versions, cases: list[Path]) -> float:
+def mean_dice(pipeline: Pipeline, versions: Versions, cases: list[Path]) -> float:
     """Segments scans by the weights in use; mean Dice with their exact lesions."""
     scores = []
     network = pipeline.network(versions.path())
