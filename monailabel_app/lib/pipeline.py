@@ -52,16 +52,20 @@ class Pipeline:
             raise InputError(f"{overlay}: expected a JSON file to lay over {config.name}, found none.")
         self.files = [str(path) for path in (config, overlay) if path is not None]
         self.config: dict[str, Any] = ConfigParser.load_config_files(self.files)
+        parser = ConfigParser()
+        parser.read_config(self.files)
+        votes = parser.get_parsed_content("votes")
+        self.default_votes = MAJORITY if votes is None else str(votes)
         self._networks: dict[tuple[str, int, int, str], torch.nn.Module] = {}
         self._loading = threading.Lock()
 
     def options(self) -> dict[str, Any]:
         """Lists what annotators may change, as clients show it: a list is a choice, its head the default."""
-        members = int(self.config["members"])
-        backend = self.config["lungs_backend"]
+        votes, backend = self.default_votes, self.config["lungs_backend"]
+        choices = [MAJORITY, *(str(number) for number in range(1, int(self.config["members"]) + 1))]
         return {
             "healthy_probability": self.config["healthy_probability"],
-            "votes": [MAJORITY, *(str(votes) for votes in range(1, members + 1))],
+            "votes": [votes, *(choice for choice in choices if choice != votes)],
             "growing_steps": self.config["growing_steps"],
             "lungs_backend": [backend, *(name for name in LUNG_BACKENDS if name not in (backend, "file"))],
         }

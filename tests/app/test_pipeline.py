@@ -47,6 +47,17 @@ def test_a_list_of_choices_counts_by_its_head(pipeline: Pipeline) -> None:
     assert vote.votes is None
 
 
+def test_an_overlays_votes_are_what_clients_are_shown(tmp_path: Path) -> None:
+    overlay = tmp_path / "overlay.json"
+    overlay.write_text('{"members": 3, "votes": "$@members - 1"}')
+    pipeline = Pipeline(CONFIG, overlay)
+    assert pipeline.options()["votes"] == ["2", "majority", "1", "3"]
+    for request in ({}, pipeline.options()):
+        vote = step(pipeline, VoteHealthyd, **request)
+        assert isinstance(vote, VoteHealthyd)
+        assert vote.votes == 2
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
