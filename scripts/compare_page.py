@@ -14,7 +14,7 @@ NORMNET = "normnet"
 WITHOUT_GROWING, SHIPPED = f"{NORMNET}_without_growing", f"{NORMNET}_shipped"
 
 METHODS = {
-    "bright_lung": "bright lung, no network",
+    "bright_lung": "bright lung (no network)",
     "ae": "AE",
     "vae": "VAE",
     "vae_spatial": "VAE Spatial",
@@ -226,7 +226,7 @@ def _table(compared: Mapping[str, Comparison], sets: list[str], *, best: bool) -
 
 
 def _summary(compared: Mapping[str, Comparison], sets: list[str], *, best: bool) -> list[str]:
-    """Says which methods without lesion labels beat NormNet, and which do not beat bright lung."""
+    """Says which rows without lesion labels beat NormNet, and which networks beat bright lung."""
     lines = []
     for of in sets:
         dice = {
@@ -234,14 +234,20 @@ def _summary(compared: Mapping[str, Comparison], sets: list[str], *, best: bool)
             for name, one in compared.items()
             if name not in (NNUNET, UNSEEN)
         }
-        above = [ROWS[name] for name in METHODS if dice.get(name, 0.0) > dice[NORMNET]]
-        line = f"- {of}: above NormNet ({dice[NORMNET]:.1f}) in mean DSC: {', '.join(above) or 'none'}."
+        line = f"- {of}: above NormNet ({dice[NORMNET]:.1f}) in mean DSC: {_above(dice, NORMNET)}."
+        if SHIPPED in dice:
+            line += f" Above the shipped weights ({dice[SHIPPED]:.1f}): {_above(dice, SHIPPED)}."
         if "bright_lung" in dice:
             others = [name for name in METHODS if name in dice and name != "bright_lung"]
             better = [ROWS[name] for name in others if dice[name] > dice["bright_lung"]]
             line += f" Above bright lung ({dice['bright_lung']:.1f}): {', '.join(better) or 'none'} of the networks."
         lines.append(line)
     return lines
+
+
+def _above(dice: Mapping[str, float], name: str) -> str:
+    better = [ROWS[other] for other in (*METHODS, WITHOUT_GROWING) if dice.get(other, 0.0) > dice[name]]
+    return ", ".join(better) or "none"
 
 
 def _rows(scores: Scores, *, best: bool) -> list[Row]:
