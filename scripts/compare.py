@@ -9,8 +9,9 @@ from pathlib import Path
 
 import fire
 from bundle_process import CONFIGS, bundle
+from compare_methods import METHODS, NORMNET, SHIPPED, WITHOUT_GROWING
 from compare_nnunet import NNUNET, UNSEEN
-from compare_page import METHODS, NORMNET, SHIPPED, WITHOUT_GROWING, Budget, Comparison, Scores, page
+from compare_page import Budget, Comparison, Scores, page
 from compare_pictures import draw_cases
 from compare_plan import Plan, epochs, minutes, note_minutes, scores, segmented
 from demo import HALF_KERNELS, HALF_RESOLUTION, run

@@ -10,7 +10,7 @@ from typing import Any
 import fire
 import numpy as np
 from compare import compare
-from compare_page import METHODS
+from compare_methods import METHODS
 from monai.transforms import Compose, Orientationd, Spacingd
 from nodule_ct import draw_nodules, write_with_nodules
 

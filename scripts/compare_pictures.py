@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from compare_methods import NORMNET, SHIPPED
 from compare_nnunet import NNUNET
-from compare_page import NORMNET, SHIPPED
 from compare_plan import Plan
 from figure import figure
 from real_ct import shrink

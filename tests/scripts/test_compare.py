@@ -7,17 +7,8 @@ import numpy as np
 import pytest
 
 from generator.cohort import write_cohort
-from scripts.compare_page import (
-    METHODS,
-    NORMNET,
-    PAPER,
-    SHIPPED,
-    WITHOUT_GROWING,
-    Budget,
-    Comparison,
-    Scores,
-    page,
-)
+from scripts.compare_methods import METHODS, NORMNET, PAPER, SHIPPED, WITHOUT_GROWING
+from scripts.compare_page import Budget, Comparison, Scores, page
 from scripts.compare_plan import epochs
 from tests.e2e.conftest import python
 
@@ -101,6 +92,13 @@ def test_methods_are_compared_and_what_is_done_is_not_done_again(cohorts: Path, 
     assert first.returncode == 0, first.stderr
     text = (tmp_path / "out" / "comparison.md").read_text()
     assert text.count("| VAE Restoration |") == 3
+    seen = [
+        tmp_path / "out" / "other" / method / "results" / "covid_3" / "lungs.nii.gz"
+        for method in ("bright_lung", "restoration", NORMNET)
+    ]
+    once = tmp_path / "out" / "cts" / "other" / "covid_3_lungs.nii.gz"
+    first_lungs, *others = (nib.as_closest_canonical(nib.load(path)).get_fdata() for path in (once, *seen))
+    assert first_lungs.any() and all(np.array_equal(lungs, first_lungs) for lungs in others)
     masks = resting(tmp_path / "out", "*.nii.gz")
     again = python(*words, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
