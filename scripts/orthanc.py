@@ -9,10 +9,12 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import fire
@@ -57,6 +59,7 @@ def start(storage: str = STORAGE, port: int = PORT) -> None:
     log = folder / "orthanc.log"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _wait_for_index(folder)
         (folder / "orthanc.json").write_text(json.dumps(settings, indent=2), encoding="utf-8")
         with log.open("w", encoding="utf-8") as output:
             words = [program, str(folder / "orthanc.json")]
@@ -128,6 +131,19 @@ def _program() -> str:
     if program is None:
         raise InputError("Orthanc is not installed: sudo apt-get install orthanc orthanc-dicomweb.")
     return program
+
+
+def _wait_for_index(folder: Path) -> None:
+    """Waits until an Orthanc that was told to stop has let go of its index: it frees its port before."""
+    index = folder / "index"
+    if index.is_file():
+        try:
+            with closing(sqlite3.connect(index, timeout=STOP_SECONDS)) as database:
+                database.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            raise InputError(
+                f"{folder}: another Orthanc stores here; choose another folder by --storage."
+            ) from error
 
 
 def _taken(port: int) -> bool:

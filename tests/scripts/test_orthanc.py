@@ -76,6 +76,15 @@ def test_what_is_stored_is_there_after_a_restart(tmp_path: Path) -> None:
         assert len(requests.get(f"{url}/series", {"SeriesInstanceUID": uid}, timeout=30).json()) == 1
 
 
+def test_a_second_server_on_the_same_storage_is_one_sentence(tmp_path: Path) -> None:
+    with running_orthanc(tmp_path / "storage"):
+        refused = orthanc("start", "--storage", tmp_path / "storage", "--port", free_port())
+    assert refused.returncode == 1
+    assert refused.stderr.strip() == (
+        f"error: {tmp_path / 'storage'}: another Orthanc stores here; choose another folder by --storage."
+    )
+
+
 def test_taken_port_is_one_sentence(server: str, tmp_path: Path) -> None:
     port = server.split(":")[2].split("/")[0]
     refused = orthanc("start", "--storage", tmp_path, "--port", port)
