@@ -39,6 +39,7 @@ RULE = {
     "bright_threshold": 0.2,
     "bright_kernel": 3,
     "full_kernel": 3,
+    "growing_steps": 10,
     "window": [96, 96, 48],
     "halo": 8,
 }

@@ -7,7 +7,10 @@ import torch
 __all__ = ["GROWING_STEPS", "dilate", "grow"]
 
 GROWING_STEPS = 10
-"""Steps of growth in voxels of the 0.8 x 0.8 x 1.0 mm grid: a decision, the paper names no number (III-D)."""
+"""Steps of growth in voxels of the 0.8 x 0.8 x 1.0 mm grid: a decision, the paper names no number (III-D).
+
+That of `paper_rule.json`. `inference.json` takes 100, as far as it goes: ten leave squares of large, faint lesions.
+"""
 
 
 def grow(seed: torch.Tensor, support: torch.Tensor, steps: int | None = GROWING_STEPS) -> torch.Tensor:
