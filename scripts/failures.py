@@ -75,6 +75,10 @@ as it is, the same in every column.
 ![one slice of each](pictures/failures.png)
 
 *The slice with most true lesion: true positive green, false negative blue, false positive red. CT: {credit}.*
+
+## What this says
+
+{notes}
 """
 
 
@@ -118,7 +122,12 @@ def failures(ct: str, output_dir: str, *, weights: Mapping[str, str], training: 
     }
     with written_whole(DOCS / "failures.md") as beside:
         text = TEMPLATE.format(
-            training=training, thick=THICK_SLICES, noise=f"{NOISE_HU:.0f}", credit=COVID_CT_MD, **tables
+            notes=(DOCS / "failures_notes.md").read_text(encoding="utf-8").strip(),
+            training=training,
+            thick=THICK_SLICES,
+            noise=f"{NOISE_HU:.0f}",
+            credit=COVID_CT_MD,
+            **tables,
         )
         beside.write_text(text, encoding="utf-8")
 
