@@ -32,8 +32,8 @@ train on, three generated chests and LIDC-IDRI 0001 (its nodule left out); to ch
 chest and the weasis planning CT. **Generated**: 5 generated chests with COVID-like lesions, the masks exact.
 **Nodules**: 5 times normal001, one healthy patient's CT, with 20 real nodules each put into its lungs (LIDC-IDRI; no
 nodule twice; as in [real_ct.md](real_ct.md)). So the second set has one patient's lungs: 5-fold nnU-Net has trained
-on the same lungs with other nodules, and the shipped members and the lung network on them without any. Cut edges make
-put-in nodules easy to tell. Few cases, short trainings: a check on the chain, not a claim about patients.
+on the same lungs with other nodules, and the shipped members and the lung network of the time on them without any. Cut
+edges make put-in nodules easy to tell. Few cases, short trainings: a check on the chain, not a claim about patients.
 
 How to read it: after 150 iterations most autoencoders rebuild next to nothing. The mean of the reconstruction in the
 lungs is, in per cent of the lungs' own mean, 1 for AE, 0.1 for VAE, 0.4 for Context VAE and GMVAE, 10 for VAE
