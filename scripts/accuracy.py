@@ -17,14 +17,14 @@ from accuracy_page import page
 from nodules import found
 from real_ct import DISEASED, HEALTHY, NODULES
 from scipy import ndimage
-from slice_labels import SMALLEST_SLICE
+from slice_labels import scored_slices, share_auc
 
 from normnet import bundle_root
 from normnet.checkpoints import weights_hash
 from normnet.ct_grid import to_grid_of
 from normnet.errors import report_input_errors
 from normnet.intensity import BRIGHT_HU, TAU
-from normnet.metrics import slice_auc, voxel_scores
+from normnet.metrics import voxel_scores
 from normnet.report import written_whole
 from normnet.vote import HEALTHY_PROBABILITY, count_votes
 
@@ -124,11 +124,7 @@ def scores(
     result: dict[str, float] = {}
     for name in DISEASED:
         lesion, lungs = segment(cases[name], True), _lungs(cases[name])
-        area = lungs.sum(axis=(0, 1))
-        scored = area >= SMALLEST_SLICE * area.max()
-        share = lesion.sum(axis=(0, 1))[scored] / area[scored]
-        marked = np.isin(np.flatnonzero(scored), infected[name])
-        result[f"AUC {name}"] = slice_auc(share, marked)
+        result[f"AUC {name}"] = share_auc(lesion, lungs, scored_slices(lungs), infected[name])
         result[f"load {name}"] = 100 * lesion.sum() / lungs.sum()
     healthy = segment(cases[HEALTHY], True)
     result["false"] = 100 * healthy.sum() / _lungs(cases[HEALTHY]).sum()

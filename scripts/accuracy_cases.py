@@ -10,12 +10,12 @@ import torch
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 from real_ct import DISEASED, HEALTHY, NODULES, put_nodules
+from synthetic_slabs import synthesize_in_slabs
 
-from generator import PAPER, synthesize
+from generator import PAPER
 from normnet import bundle_root
 from normnet.checkpoints import load_weights, weights_hash
 from normnet.ensemble import Ensemble
-from normnet.healthy_volumes import SLAB_SLICES
 
 __all__ = ["SYNTHETIC", "Case", "Rules", "prepared_cases"]
 
@@ -118,18 +118,12 @@ def _preprocessed(ct: Path, out: Path, rules: Rules) -> dict[str, Any]:
 
 def _with_synthetic_lesions(study: dict[str, Any]) -> tuple[dict[str, Any], np.ndarray]:
     """Puts the paper's lesions into every slab of a healthy thorax area."""
-    image, lungs = study["image"].as_tensor()[0].float().clone(), study["lungs"].as_tensor()[0] > 0
-    lesion = torch.zeros_like(lungs)
-    rng = torch.Generator().manual_seed(SYNTHESIS_SEED)
-    largest = max(int(slab.sum()) for slab in lungs.split(SLAB_SLICES, dim=2))
-    start = 0
-    for slab in lungs.split(SLAB_SLICES, dim=2):
-        there = (..., slice(start, start + slab.shape[2]))
-        start += slab.shape[2]
-        if slab.any():
-            share = float(slab.sum()) / largest
-            image[there], lesion[there] = synthesize(
-                image[there].contiguous(), slab.contiguous(), lung_fraction=share, rng=rng, spec=PAPER
-            )
+    lungs = study["lungs"].as_tensor()[0] > 0
+    image, lesion = synthesize_in_slabs(
+        study["image"].as_tensor()[0].float(),
+        lungs,
+        rng=torch.Generator().manual_seed(SYNTHESIS_SEED),
+        spec=PAPER,
+    )
     changed = MetaTensor(image[None], affine=study["image"].affine, applied_operations=[])
-    return {**study, "image": changed}, (lesion & lungs).numpy()
+    return {**study, "image": changed}, lesion.numpy()

@@ -5,19 +5,16 @@ python scripts/compare_at_hand.py CT_DIR OUTPUT_DIR
 
 import json
 from pathlib import Path
-from typing import Any
 
 import fire
 import numpy as np
 from compare import compare
 from compare_methods import METHODS
-from monai.transforms import Compose, Orientationd, Spacingd
+from ct_with_lungs import ct_with_lungs
 from nodule_ct import draw_nodules, write_with_nodules
 
 from generator.cohort import write_cohort
 from normnet import bundle_root
-from normnet.lungs import SegmentLungsd
-from normnet.reading import LoadCTd
 
 CASES = 5
 """CTs of each labelled set: nnU-Net's five folds need as many."""
@@ -115,16 +112,7 @@ def compare_at_hand(
 
 def put_nodules(cts: Path, folder: Path) -> None:
     """Writes the healthy CT `CASES` times, each time with other nodules in other places, and their masks."""
-    prepare = Compose(
-        [
-            LoadCTd(keys="image"),
-            Orientationd(keys="image", axcodes="RAS", labels=None),
-            SegmentLungsd(),
-            Spacingd(keys=["image", "lungs"], pixdim=SPACING, mode=["bilinear", "nearest"]),
-        ]
-    )
-    item: Any = prepare({"image": str(cts / "normal001.nii.gz")})
-    ct, lungs, affine = item["image"][0].numpy(), item["lungs"][0].numpy() > 0, item["image"].affine.numpy()
+    ct, lungs, affine = ct_with_lungs(cts / "normal001.nii.gz", SPACING)
     rng = np.random.default_rng(SEED)
     _, nodules = draw_nodules(cts / "lidc_nodules", CASES * NODULES_A_CASE, SPACING, rng)
     folder.mkdir(parents=True, exist_ok=True)

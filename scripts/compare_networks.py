@@ -13,6 +13,7 @@ from typing import Any
 
 import fire
 import torch
+from markdown_table import table
 from real_ct import DISEASED, HEALTHY, segment, slice_aucs
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -151,6 +152,17 @@ def page(rows: list[dict[str, Any]], minutes: float, *, with_real: bool) -> str:
     headings = ["architecture", "weights", "s / iteration", "iterations", *SCORES.values()]
     if with_real:
         headings += [*(f"slice AUC {case}" for case in DISEASED), f"{HEALTHY} called lesion"]
+    cells = [
+        [
+            f"`{row['architecture']}`",
+            f"{row['parameters'] / 1e6:.2f} M",
+            f"{row['seconds']:.2f}",
+            str(row["iterations"]),
+            *(f"{100 * row[name]:.1f} %" if name in row else "-" for name in SCORES),
+            *((*(f"{row[case]:.3f}" for case in DISEASED), f"{row[HEALTHY]:.2f} %") if with_real else ()),
+        ]
+        for row in rows
+    ]
     lines = [
         "# Which network",
         "",
@@ -159,21 +171,8 @@ def page(rows: list[dict[str, Any]], minutes: float, *, with_real: bool) -> str:
         "lesions. Made by `python scripts/compare_networks.py HEALTHY_DIR OUTPUT_DIR"
         f"{real} --minutes {minutes:g}`.",
         "",
-        f"| {' | '.join(headings)} |",
-        "|" + "---|" * len(headings),
+        table(headings, cells),
     ]
-    for row in rows:
-        cells = [
-            f"`{row['architecture']}`",
-            f"{row['parameters'] / 1e6:.2f} M",
-            f"{row['seconds']:.2f}",
-            str(row["iterations"]),
-            *(f"{100 * row[name]:.1f} %" if name in row else "-" for name in SCORES),
-        ]
-        if with_real:
-            cells += [f"{row[case]:.3f}" for case in DISEASED]
-            cells.append(f"{row[HEALTHY]:.2f} %")
-        lines.append(f"| {' | '.join(cells)} |")
     lines += [
         "",
         "Lesion kept out: share of the synthetic lesions' bright voxels that the member does not call healthy; high is "

@@ -2,18 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
-from monai.transforms import Compose, Orientationd, Spacingd
+from ct_with_lungs import ct_with_lungs
 from scipy import ndimage
+from synthetic_slabs import synthesize_in_slabs
 
-from generator import PAPER, SynthesisSpec, synthesize
-from normnet.healthy_volumes import SLAB_SLICES
+from generator import PAPER, SynthesisSpec
 from normnet.intensity import HU_WINDOW, scale_window
-from normnet.lungs import SegmentLungsd
-from normnet.reading import LoadCTd
 from normnet.thorax import MODEL_SPACING
 
 __all__ = ["SITUATIONS", "Scan", "Situation", "healthy_scan", "with_lesions"]
@@ -102,20 +99,15 @@ SITUATIONS = {
 
 def healthy_scan(path: str) -> Scan:
     """Reads a healthy CT onto the model's grid, cut to its lungs by thresholds; no lesions."""
-    prepare = Compose(
-        [
-            LoadCTd(keys="image"),
-            Orientationd(keys="image", axcodes="RAS", labels=None),
-            SegmentLungsd(),
-            Spacingd(keys=["image", "lungs"], pixdim=MODEL_SPACING, mode=["bilinear", "nearest"]),
-        ]
-    )
-    item: Any = prepare({"image": path})
-    lungs = item["lungs"][0].numpy() > 0
+    ct, lungs, _ = ct_with_lungs(path, MODEL_SPACING)
     (box,) = ndimage.find_objects(lungs.astype(np.uint8))
     box = tuple(slice(max(0, side.start - MARGIN), side.stop + MARGIN) for side in box)
-    ct = item["image"][0].numpy()[box].astype(np.float32)
-    return Scan(ct, lungs[box], np.zeros_like(lungs[box]), MODEL_SPACING)
+    return Scan(
+        np.ascontiguousarray(ct[box]),
+        np.ascontiguousarray(lungs[box]),
+        np.zeros_like(lungs[box]),
+        MODEL_SPACING,
+    )
 
 
 def with_lesions(scan: Scan, spec: SynthesisSpec) -> Scan:
@@ -125,18 +117,13 @@ def with_lesions(scan: Scan, spec: SynthesisSpec) -> Scan:
         scan: on the model's grid.
         spec: what to draw from.
     """
-    rng = torch.Generator().manual_seed(SEED)
-    ct, lesions = scan.ct.copy(), scan.lesions.copy()
     low, high = HU_WINDOW
-    starts = range(0, ct.shape[2], SLAB_SLICES)
-    largest = max(int(scan.lungs[:, :, start : start + SLAB_SLICES].sum()) for start in starts)
-    for start in starts:
-        slab = np.s_[:, :, start : start + SLAB_SLICES]
-        lungs = torch.from_numpy(np.ascontiguousarray(scan.lungs[slab]))
-        image = scale_window(torch.from_numpy(np.ascontiguousarray(ct[slab]))) * lungs
-        share = int(lungs.sum()) / largest
-        if share:
-            ill, mask = synthesize(image, lungs, lung_fraction=share, rng=rng, spec=spec)
-            lesions[slab] = mask.numpy()
-            ct[slab] = np.where(lesions[slab], low + ill.numpy() * (high - low), ct[slab])
-    return replace(scan, ct=ct, lesions=lesions)
+    lungs = torch.from_numpy(scan.lungs)
+    ill, lesions = synthesize_in_slabs(
+        scale_window(torch.from_numpy(scan.ct)) * lungs,
+        lungs,
+        rng=torch.Generator().manual_seed(SEED),
+        spec=spec,
+    )
+    ct = np.where(lesions, low + ill.numpy() * (high - low), scan.ct)
+    return replace(scan, ct=ct, lesions=lesions.numpy())

@@ -13,10 +13,8 @@ import fire
 import nibabel as nib
 import numpy as np
 from failure_cases import NOISE_HU, SITUATIONS, THICK_SLICES, Scan, healthy_scan, with_lesions
-from figure import overlay
+from figure import draw, overlay
 from markdown_table import table
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from nodule_ct import read
 from nodules import found
 from real_ct import segment, shrink
@@ -30,9 +28,9 @@ from normnet.intensity import HU_WINDOW
 from normnet.metrics import voxel_scores
 from normnet.report import written_whole
 from normnet.starting_weights import count_members
+from normnet.studies import beside_ct
 
 DOCS = Path(bundle_root()) / "docs"
-PANEL_INCHES, DPI = 2.6, 100
 CONNECTED = np.ones((3, 3, 3))
 
 
@@ -99,17 +97,21 @@ def failures(ct: str, output_dir: str, *, weights: Mapping[str, str], training: 
     pictures: dict[str, list[np.ndarray]] = {}
     with tqdm(total=len(scans) * len(weights), desc="Failures", unit="scan") as progress:
         for situation, (clear, ill) in scans.items():
-            truth = read(_beside(ill, "lesions"))[0] > 0
+            truth = read(beside_ct(ill, "lesions"))[0] > 0
             z = int(truth.sum(axis=(0, 1)).argmax())
             shown = np.clip((read(ill)[0][..., z] - HU_WINDOW[0]) / (HU_WINDOW[1] - HU_WINDOW[0]), 0, 1)
             nothing = np.zeros_like(truth[..., z])
             scores[situation], pictures[situation] = [], [overlay(shown, nothing, nothing)]
             for name, file in weights.items():
                 in_clear, in_ill = (lesions(path, out / name, Path(file).resolve()) for path in (clear, ill))
-                scores[situation].append(score(in_clear, in_ill, truth, read(_beside(clear, "lungs"))[0] > 0))
+                scores[situation].append(
+                    score(in_clear, in_ill, truth, read(beside_ct(clear, "lungs"))[0] > 0)
+                )
                 pictures[situation].append(overlay(shown, in_ill[..., z], truth[..., z]))
                 progress.update()
-    draw(pictures, ["the scan", *weights], DOCS / "pictures" / "failures.png")
+    picture = DOCS / "pictures" / "failures.png"
+    draw(pictures, ["the scan", *weights], picture)
+    shrink(picture, picture)
     tables = {
         part: table(
             ["", *weights],
@@ -140,7 +142,7 @@ def made_scans(ct: str, folder: Path) -> dict[str, tuple[Path, Path]]:
         name = situation.replace(" ", "_").replace(",", "")
         paths = (folder / f"{name}_clear.nii.gz", folder / f"{name}.nii.gz")
         scans[situation] = paths
-        if not all(_beside(path, "lesions").is_file() for path in paths):
+        if not all(beside_ct(path, "lesions").is_file() for path in paths):
             healthy = healthy or healthy_scan(ct)
             for path, scan in zip(paths, (healthy, with_lesions(healthy, made.lesions)), strict=True):
                 write(made.scanned(scan) if made.scanned else scan, path)
@@ -152,8 +154,8 @@ def write(scan: Scan, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     affine = np.diag([*scan.spacing, 1.0])
     nib.save(nib.Nifti1Image(np.rint(scan.ct).astype(np.int16), affine), path)
-    nib.save(nib.Nifti1Image(scan.lungs.astype(np.uint8), affine), _beside(path, "lungs"))
-    nib.save(nib.Nifti1Image(scan.lesions.astype(np.uint8), affine), _beside(path, "lesions"))
+    nib.save(nib.Nifti1Image(scan.lungs.astype(np.uint8), affine), beside_ct(path, "lungs"))
+    nib.save(nib.Nifti1Image(scan.lesions.astype(np.uint8), affine), beside_ct(path, "lesions"))
 
 
 def lesions(ct: Path, out: Path, weights: Path) -> np.ndarray:
@@ -178,30 +180,6 @@ def score(in_clear: np.ndarray, in_ill: np.ndarray, truth: np.ndarray, lungs: np
         found=100 * float(np.mean(hits)),
         false=100 * float(in_clear.sum() / lungs.sum()),
     )
-
-
-def draw(rows: dict[str, list[np.ndarray]], titles: list[str], path: Path) -> None:
-    """Writes the panels as PNG, small enough for a repository."""
-    sheet = Figure(
-        figsize=(PANEL_INCHES * len(titles), PANEL_INCHES * len(rows)), dpi=DPI, layout="constrained"
-    )
-    FigureCanvasAgg(sheet)
-    for row, (axes, (name, pictures)) in enumerate(
-        zip(sheet.subplots(len(rows), len(titles), squeeze=False), rows.items(), strict=True)
-    ):
-        axes[0].set_ylabel(name)
-        for panel, picture, title in zip(axes, pictures, titles, strict=True):
-            panel.imshow(
-                np.swapaxes(picture, 0, 1)[::-1, ::-1]
-            )  # RAS: now the patient's right lies on the left
-            panel.set(xticks=[], yticks=[], title=title if row == 0 else None)
-    with written_whole(path) as beside:
-        sheet.savefig(beside)
-    shrink(path, path)
-
-
-def _beside(ct: Path, what: str) -> Path:
-    return ct.with_name(f"{ct.name.removesuffix('.nii.gz')}_{what}.nii.gz")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 python scripts/figure.py CT TRUTH OUTPUT.png STUDY_DIR [STUDY_DIR ...]
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -61,7 +62,7 @@ def figure(ct: str, truth: str, output: str, *study_dirs: str) -> None:
         result = overlay(shown[seen], found[seen], lesion[seen])
         name = folder.resolve().parents[1].name
         rows[name] = [shown[seen], healthy[seen], difference[seen], result]
-    draw(rows, Path(output))
+    draw(rows, COLUMNS, Path(output))
 
 
 def lung_box(lungs: np.ndarray) -> tuple[slice, slice]:
@@ -88,17 +89,23 @@ def overlay(shown: np.ndarray, found: np.ndarray, lesion: np.ndarray) -> np.ndar
     return picture
 
 
-def draw(rows: dict[str, list[np.ndarray]], path: Path) -> None:
-    """Writes the panels as PNG, whole or not at all."""
-    across, down = next(iter(rows.values()))[0].shape
-    size = (PANEL_INCHES * len(COLUMNS), PANEL_INCHES * down / across * len(rows))
+def draw(rows: dict[str, list[np.ndarray]], columns: Sequence[str], path: Path) -> None:
+    """Writes panels as PNG, whole or not at all.
+
+    Args:
+        rows: by name, slices of RAS volumes, (X, Y) or (X, Y, 3) in [0, 1], all of one size.
+        columns: titles, one for each panel of a row.
+        path: the PNG.
+    """
+    across, down = next(iter(rows.values()))[0].shape[:2]
+    size = (PANEL_INCHES * len(columns), PANEL_INCHES * down / across * len(rows))
     sheet = Figure(figsize=size, dpi=DPI, layout="constrained")
     FigureCanvasAgg(sheet)
-    panels = sheet.subplots(len(rows), len(COLUMNS), squeeze=False)
+    panels = sheet.subplots(len(rows), len(columns), squeeze=False)
     for row, (name, pictures) in enumerate(rows.items()):
         axes = panels[row]
         axes[0].set_ylabel(name)
-        for panel, picture, title in zip(axes, pictures, COLUMNS, strict=True):
+        for panel, picture, title in zip(axes, pictures, columns, strict=True):
             # Turned to RAS above: now the patient's right lies on the left, the front on top.
             panel.imshow(np.swapaxes(picture, 0, 1)[::-1, ::-1], cmap="gray", vmin=0, vmax=1)
             panel.set_xticks([])

@@ -1,6 +1,6 @@
 """How well a lesion mask ranks the slices of a scan, against those that an expert marked; pure functions, no files."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from normnet.lung_sides import split_sides
 from normnet.metrics import slice_auc
 
-__all__ = ["SIDES", "SMALLEST_SLICE", "scores"]
+__all__ = ["SIDES", "scored_slices", "scores", "share_auc"]
 
 SMALLEST_SLICE = 0.01
 """Slices with less lung than this share of the largest slice's are not scored."""
@@ -35,25 +35,37 @@ def scores(
     Returns:
         How many slices were scored and marked, and the AUC of each score, in [0, 1]; NaN where none or all are marked.
     """
-    area = np.count_nonzero(lungs, axis=(0, 1))
-    scored = area >= SMALLEST_SLICE * area.max()
-
-    def auc(score: np.ndarray, marked: Iterable[int]) -> float:
-        return slice_auc(score[scored], np.isin(np.arange(area.size), list(marked))[scored])
-
-    def share(mask: np.ndarray, lung: np.ndarray) -> np.ndarray:
-        return np.count_nonzero(mask & lung, axis=(0, 1)) / np.maximum(np.count_nonzero(lung, axis=(0, 1)), 1)
-
+    scored = scored_slices(lungs)
     infected = labels["infected_z"]
     low, high = RIVAL_HU
     return {
         "slices": int(scored.sum()),
         "labelled": int(np.isin(np.flatnonzero(scored), infected).sum()),
-        "lesion share": auc(share(lesion, lungs), infected),
+        "lesion share": share_auc(lesion, lungs, scored, infected),
         **{
-            side: auc(share(lesion, lung), [z for lobe in SIDES[side] for z in labels["lobes"][lobe]])
+            side: share_auc(lesion, lung, scored, [z for lobe in SIDES[side] for z in labels["lobes"][lobe]])
             for side, lung in zip(SIDES, split_sides(lungs, spacing), strict=True)
         },
-        "HU window": auc(share((ct >= low) & (ct <= high), lungs), infected),
-        "lung area": auc(area, infected),
+        "HU window": share_auc((ct >= low) & (ct <= high), lungs, scored, infected),
+        "lung area": share_auc(lungs, np.ones_like(lungs), scored, infected),
     }
+
+
+def scored_slices(lungs: np.ndarray) -> np.ndarray:
+    """Marks the slices that hold enough lung to be scored: (Z,) bool."""
+    area = np.count_nonzero(lungs, axis=(0, 1))
+    return area >= SMALLEST_SLICE * area.max()
+
+
+def share_auc(mask: np.ndarray, lung: np.ndarray, scored: np.ndarray, marked: Sequence[int]) -> float:
+    """Ranks the scored slices by a mask's share of the lung, against the marked ones; AUC in [0, 1].
+
+    Args:
+        mask: (X, Y, Z) bool.
+        lung: (X, Y, Z) bool.
+        scored: (Z,) bool.
+        marked: z of the slices that an expert marked.
+    """
+    area = np.maximum(np.count_nonzero(lung, axis=(0, 1)), 1)
+    share = np.count_nonzero(mask & lung, axis=(0, 1)) / area
+    return slice_auc(share[scored], np.isin(np.flatnonzero(scored), marked))
