@@ -5,8 +5,7 @@ from pathlib import Path
 from compare_methods import NORMNET, SHIPPED
 from compare_nnunet import NNUNET
 from compare_plan import Plan
-from figure import figure
-from real_ct import shrink
+from figure import figure, shrink
 
 from normnet.studies import find_studies
 

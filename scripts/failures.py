@@ -13,11 +13,11 @@ import fire
 import nibabel as nib
 import numpy as np
 from failure_cases import NOISE_HU, SITUATIONS, THICK_SLICES, Scan, healthy_scan, with_lesions
-from figure import draw, overlay
+from figure import draw, overlay, shrink
 from markdown_table import table
-from nodule_ct import read
 from nodules import found
-from real_ct import segment, shrink
+from ras_nifti import read
+from real_ct import segment
 from real_ct_page import COVID_CT_MD
 from scipy import ndimage
 from tqdm import tqdm

@@ -15,10 +15,11 @@ import fire
 import matplotlib.pyplot as plt
 import numpy as np
 from dense_lesions import with_dense_lesions
+from figure import shrink
 from markdown_table import table
 from monai.data import MetaTensor
 from monai.transforms import Orientation
-from real_ct import DISEASED, HEALTHY, shrink
+from real_ct import DISEASED, HEALTHY
 from real_ct_page import COVID_CT_MD
 from tqdm import tqdm
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from nodules import Nodule, choose_spread, place, resample
+from ras_nifti import read
 
-__all__ = ["draw_nodules", "read", "write_with_nodules"]
+__all__ = ["draw_nodules", "write_with_nodules"]
 
 
 def draw_nodules(
@@ -65,9 +66,3 @@ def write_with_nodules(
     case = path.name.removesuffix(".nii.gz")
     nib.save(nib.Nifti1Image(truth, affine), path.with_name(f"{case}_lesions.nii.gz"))
     return truth
-
-
-def read(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[float, ...]]:
-    """Reads a NIfTI turned to RAS: voxels, affine, spacing in mm."""
-    image = nib.as_closest_canonical(nib.load(path))
-    return np.asarray(image.dataobj), image.affine, tuple(float(mm) for mm in image.header.get_zooms()[:3])

@@ -15,9 +15,10 @@ from typing import Any
 import fire
 import numpy as np
 import torch
-from nodule_ct import draw_nodules, read, write_with_nodules
+from figure import shrink
+from nodule_ct import draw_nodules, write_with_nodules
 from nodules import GROUND_GLASS_BELOW_HU, SIZES_MM3, found
-from PIL import Image
+from ras_nifti import read
 from real_ct_page import page
 from slice_labels import scores
 
@@ -30,8 +31,6 @@ from normnet.report import written_whole
 BUNDLE = Path(bundle_root())
 DISEASED, HEALTHY, NODULES = ("covid_p001", "cap001"), "normal001", "normal001_nodules"
 NODULE_COUNT, SEED = 20, 0
-LARGEST_PICTURE = 1_000_000
-"""Bytes."""
 
 
 @fire.decorators.SetParseFns(ct_dir=str, output_dir=str, checkpoint=str, training=str)
@@ -172,16 +171,6 @@ def nodule_scores(out: Path, table: list[dict[str, Any]]) -> dict[str, Any]:
         "nodules_ml": np.count_nonzero(nodule) * voxel_ml,
         "in_lungs_percent": 100 * np.count_nonzero(nodule & lungs) / max(np.count_nonzero(nodule), 1),
     }
-
-
-def shrink(picture: Path, target: Path) -> None:
-    """Copies a PNG, scaled down until it is small enough for a repository."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.open(picture).convert("RGB")
-    image.save(target, optimize=True)
-    while target.stat().st_size > LARGEST_PICTURE:
-        image = image.resize((image.width * 9 // 10, image.height * 9 // 10), Image.Resampling.LANCZOS)
-        image.save(target, optimize=True)
 
 
 def _size(low: float, high: float) -> str:
