@@ -10,6 +10,7 @@ from monai.transforms import MapTransform
 from monai.utils import convert_to_dst_type
 
 from normnet.disagreement import vote_entropy
+from normnet.errors import InputError
 from normnet.growing import GROWING_STEPS, grow
 from normnet.intensity import TAU
 from normnet.smoothing import mean_filter
@@ -46,6 +47,20 @@ class LesionRule:
     full_kernel: int = 7
     full_threshold: float = 0.15
     growing_steps: int | None = GROWING_STEPS
+
+    def __post_init__(self) -> None:
+        """Refuses what a config or a command line may hold by mistake, before any study is read.
+
+        Raises:
+            InputError: a kernel that is not odd and positive, or steps that are not a number of steps.
+        """
+        for name in ("bright_kernel", "full_kernel"):
+            kernel = getattr(self, name)
+            if not isinstance(kernel, int) or kernel < 1 or kernel % 2 == 0:
+                raise InputError(f"{name}: expected an odd number of voxels, found {kernel!r}.")
+        steps = self.growing_steps
+        if steps is not None and (not isinstance(steps, int) or steps < 0):
+            raise InputError(f"growing_steps: expected a whole number of steps, found {steps!r}.")
 
 
 @dataclass(frozen=True)
@@ -192,6 +207,9 @@ class SegmentLesionsd(MapTransform):
         image_key: thorax area H, (1, X, Y, Z), in [0, 1].
         lungs_key: lung mask, (1, X, Y, Z).
         **rule: the fields of `LesionRule`, each by its name.
+
+    Raises:
+        InputError: a field that cannot be.
     """
 
     def __init__(

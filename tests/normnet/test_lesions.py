@@ -7,6 +7,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, CropForegroundd, Invertd, Orientationd, Spacingd
 from scipy import ndimage
 
+from normnet.errors import InputError
 from normnet.intensity import TAU
 from normnet.lesions import (
     LesionRule,
@@ -108,6 +109,15 @@ def test_every_parameter_has_its_name_in_the_transform(chest):
     assert {*values, "growing_steps"} == {field.name for field in fields(LesionRule)}
     with pytest.raises(TypeError, match="kernel"):
         SegmentLesionsd(kernel=3)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("growing_steps", "null"), ("growing_steps", -1), ("bright_kernel", 8), ("full_kernel", 7.0)],
+)
+def test_a_field_that_cannot_be_is_named_before_any_study_is_read(field, value):
+    with pytest.raises(InputError, match=rf"^{field}: expected .+, found {value!r}\.$"):
+        SegmentLesionsd(**{field: value})
 
 
 def members_of(healthy: torch.Tensor) -> torch.Tensor:
