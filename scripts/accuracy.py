@@ -12,18 +12,17 @@ from typing import Any
 
 import fire
 import numpy as np
-from accuracy_cases import SYNTHETIC, Case, Rules, prepared_cases
+from accuracy_cases import SYNTHETIC, Case, Rules, lungs_on_ct, prepared_cases
 from accuracy_page import page
+from accuracy_rivals import OPENING_VOXELS, Autoencoder, opened_threshold
 from nodules import found
 from real_ct import DISEASED, HEALTHY, NODULES
-from scipy import ndimage
 from slice_labels import scored_slices, share_auc
 
 from normnet import bundle_root
 from normnet.checkpoints import weights_hash
-from normnet.ct_grid import to_grid_of
 from normnet.errors import report_input_errors
-from normnet.intensity import BRIGHT_HU, TAU
+from normnet.intensity import TAU
 from normnet.metrics import voxel_scores
 from normnet.report import written_whole
 from normnet.vote import HEALTHY_PROBABILITY, count_votes
@@ -43,17 +42,18 @@ SEARCHED: dict[str, list[Any]] = {
 """One setting after another is tried at these values, the others as they stand."""
 
 PAPER_RULE: dict[str, Any] = json.loads((Path(bundle_root()) / "configs" / "paper_rule.json").read_text())
-OPENING_VOXELS = 3
-"""Radius of the opening by which the threshold's rival removes vessels."""
 
 
-@fire.decorators.SetParseFns(ct_dir=str, output_dir=str, checkpoint=str, training=str, lungs_backend=str)
+@fire.decorators.SetParseFns(
+    ct_dir=str, output_dir=str, checkpoint=str, training=str, lungs_backend=str, autoencoder=str
+)
 def accuracy(
     ct_dir: str,
     output_dir: str,
     checkpoint: str,
     members: int = 5,
     lungs_backend: str | None = None,
+    autoencoder: str | None = None,
     *,
     training: str,
 ) -> None:
@@ -65,6 +65,8 @@ def accuracy(
         checkpoint: weights of an ensemble that has not seen normal001.
         members: of the ensemble.
         lungs_backend: where the lungs come from; the bundle's own by default.
+        autoencoder: folder of an autoencoder's weights and threshold, as `training` and `calibrating` of
+            `baseline.json` with `baselines/ae.json` leave them; a row of the table.
         training: how the ensemble was trained, for the page.
     """
     report_input_errors()
@@ -90,6 +92,8 @@ def accuracy(
         "the bundle's default": score(lambda case, on_ct: rules.lesion(case, on_ct=on_ct)),
         f"bright lung, opened by {OPENING_VOXELS} voxels": score(opened_threshold),
     }
+    if autoencoder:
+        rows["autoencoder"] = score(Autoencoder(Path(autoencoder)).lesion)
     one_by_one = {
         f"member {member}": score(
             lambda case, on_ct, member=member: rules.lesion(case.of_member(member), on_ct=on_ct)
@@ -123,11 +127,11 @@ def scores(
     """Scores a way to segment lesions on every case; `segment` takes a case and whether it wants the CT's grid."""
     result: dict[str, float] = {}
     for name in DISEASED:
-        lesion, lungs = segment(cases[name], True), _lungs(cases[name])
+        lesion, lungs = segment(cases[name], True), lungs_on_ct(cases[name])
         result[f"AUC {name}"] = share_auc(lesion, lungs, scored_slices(lungs), infected[name])
         result[f"load {name}"] = 100 * lesion.sum() / lungs.sum()
     healthy = segment(cases[HEALTHY], True)
-    result["false"] = 100 * healthy.sum() / _lungs(cases[HEALTHY]).sum()
+    result["false"] = 100 * healthy.sum() / lungs_on_ct(cases[HEALTHY]).sum()
     nodules, truth = segment(cases[NODULES], True), cases[NODULES].truth
     assert truth is not None
     result["nodules"] = sum(found(nodules, truth, [row["label"] for row in table]))
@@ -165,19 +169,6 @@ def search(cases: dict[str, Case], rules: Rules) -> dict[str, Any]:
     return best
 
 
-def opened_threshold(case: Case, on_ct: bool) -> np.ndarray:
-    """The rival without a network: bright lung, without what is too thin for a lesion."""
-    if on_ct:
-        ct, lungs = np.asarray(case.study["ct"][0]), _lungs(case)
-        bright = lungs & (ct >= BRIGHT_HU)
-    else:
-        bright = (np.asarray(case.study["image"][0]) >= TAU) & (np.asarray(case.study["lungs"][0]) > 0)
-    ball = (
-        np.linalg.norm(np.indices((2 * OPENING_VOXELS + 1,) * 3) - OPENING_VOXELS, axis=0) <= OPENING_VOXELS
-    )
-    return ndimage.binary_opening(bright, ball)
-
-
 def healthy_lost(case: Case) -> dict[str, float]:
     """Per cent of the bright voxels of a healthy lung that is not called healthy: by each member, by the vote."""
     image, lungs = np.asarray(case.study["image"][0]), np.asarray(case.study["lungs"][0]) > 0
@@ -211,12 +202,6 @@ def error_by_disagreement(case: Case) -> list[dict[str, float]]:
         }
         for count in range(members // 2 + 1)
     ]
-
-
-def _lungs(case: Case) -> np.ndarray:
-    """The lungs on the CT's grid as the lesion masks have it."""
-    mask = case.study["lung_mask"]
-    return to_grid_of(np.asarray(mask[0]) > 0, mask.affine, case.study["ct"])
 
 
 if __name__ == "__main__":

@@ -15,9 +15,10 @@ from synthetic_slabs import synthesize_in_slabs
 from generator import PAPER
 from normnet import bundle_root
 from normnet.checkpoints import load_weights, weights_hash
+from normnet.ct_grid import to_grid_of
 from normnet.ensemble import Ensemble
 
-__all__ = ["SYNTHETIC", "Case", "Rules", "prepared_cases"]
+__all__ = ["SYNTHETIC", "Case", "Rules", "lungs_on_ct", "prepared_cases"]
 
 SYNTHETIC = "normal001_synthetic"
 SYNTHESIS_SEED = 7
@@ -66,6 +67,12 @@ class Rules:
         for step in steps if on_ct else steps[:2]:
             study = step(study)
         return np.asarray(study["lesion"][0]) > 0
+
+
+def lungs_on_ct(case: Case) -> np.ndarray:
+    """Brings a case's lungs to the CT's grid, as the lesion masks have it: (X, Y, Z) bool."""
+    mask = case.study["lung_mask"]
+    return to_grid_of(np.asarray(mask[0]) > 0, mask.affine, case.study["ct"])
 
 
 def prepared_cases(

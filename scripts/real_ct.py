@@ -30,6 +30,8 @@ from normnet.report import written_whole
 
 BUNDLE = Path(bundle_root())
 DISEASED, HEALTHY, NODULES = ("covid_p001", "cap001"), "normal001", "normal001_nodules"
+CLEAR = {HEALTHY: f"{HEALTHY}.nii.gz", "lidc0001": "lidc0001.nii.gz", "dicom_chest": "dicom_chest/series"}
+"""Scans without COVID-19 or pneumonia, by name: what is found in their lungs is false, but for lidc0001's nodule."""
 NODULE_COUNT, SEED = 20, 0
 
 
@@ -40,7 +42,8 @@ def real_ct(
     """Writes the page on real CT; studies segmented before by the same weights are not segmented again.
 
     Args:
-        ct_dir: covid_p001, cap001 and normal001 .nii.gz, slice_labels.json and lidc_nodules/.
+        ct_dir: covid_p001, cap001, normal001, lidc0001 and lidc0001_nodule_mask .nii.gz, dicom_chest/series,
+            slice_labels.json and lidc_nodules/.
         output_dir: where the masks and the CT with nodules go.
         checkpoint: weights of the ensemble; the bundle's by default.
         members: of the ensemble.
@@ -51,15 +54,19 @@ def real_ct(
     weights = Path(checkpoint or BUNDLE / "models" / "model.pt").resolve()
     labels = json.loads((cts / "slice_labels.json").read_text())["cases"]
 
-    studies = {}
-    for study in (*DISEASED, HEALTHY):
-        studies[study] = segment(cts / f"{study}.nii.gz", out, weights, members)
+    cases = {study: f"{study}.nii.gz" for study in DISEASED} | CLEAR
+    studies = {study: segment(cts / file, out, weights, members) for study, file in cases.items()}
+    for study, file in CLEAR.items():
+        studies[study]["false_percent"] = false_percent(
+            cts / f"{study}_nodule_mask.nii.gz", out / _name(file)
+        )
     table = put_nodules(cts, out)
     studies[NODULES] = segment(out / "nodules" / f"{NODULES}.nii.gz", out, weights, members)
 
     aucs = {study: slice_aucs(cts / f"{study}.nii.gz", out / study, labels[study]) for study in DISEASED}
     for study in studies:
-        shrink(out / study / "overlay.png", BUNDLE / "docs" / "pictures" / f"{study}.png")
+        overlay = out / _name(cases.get(study, study)) / "overlay.png"
+        shrink(overlay, BUNDLE / "docs" / "pictures" / f"{study}.png")
     with written_whole(BUNDLE / "docs" / "real_ct.md") as beside:
         beside.write_text(
             page(
@@ -80,7 +87,7 @@ def segment(ct: Path, out: Path, weights: Path, members: int, **settings: object
 
     Further settings are those of inference.json, by name.
     """
-    study = ct.name.removesuffix(".nii.gz")
+    study = _name(ct)
     report, record = out / study / "report.json", out / f"{study}.run.json"
     if not (report.is_file() and record.is_file() and _weights_of(report) == weights_hash(weights)):
         options = {
@@ -135,6 +142,15 @@ def put_nodules(cts: Path, out: Path) -> list[dict[str, Any]]:
     return json.loads(listing.read_text())
 
 
+def false_percent(nodule: Path, results: Path) -> float:
+    """Measures the per cent of a clear scan's lungs called lesion; a nodule's mask, where there is one, is left out."""
+    lesion, lungs = (read(results / f"{name}.nii.gz")[0] > 0 for name in ("lesion", "lungs"))
+    if nodule.is_file():
+        healthy = read(nodule)[0] == 0
+        lesion, lungs = lesion & healthy, lungs & healthy
+    return 100 * np.count_nonzero(lesion) / np.count_nonzero(lungs)
+
+
 def slice_aucs(ct: Path, results: Path, labels: Mapping[str, Any]) -> dict[str, float]:
     """Scores a study's results against the slices that an expert marked: see `slice_labels.scores`."""
     (image, _, spacing), (lungs, _, _), (lesion, _, _) = map(
@@ -171,6 +187,11 @@ def nodule_scores(out: Path, table: list[dict[str, Any]]) -> dict[str, Any]:
         "nodules_ml": np.count_nonzero(nodule) * voxel_ml,
         "in_lungs_percent": 100 * np.count_nonzero(nodule & lungs) / max(np.count_nonzero(nodule), 1),
     }
+
+
+def _name(ct: str | Path) -> str:
+    """The name of a CT's folder of results: a file's or a series'."""
+    return Path(ct).name.removesuffix(".nii.gz")
 
 
 def _size(low: float, high: float) -> str:
