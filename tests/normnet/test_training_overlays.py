@@ -1,0 +1,65 @@
+"""What the overlays of train.json change in the patches that the networks see."""
+
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigParser
+from monai.transforms import Compose
+
+from normnet import bundle_root
+
+PATCH = (8, 8, 8)
+CONFIGS = f"{bundle_root()}/configs"
+
+
+def transform(name: str, *overlays: str) -> Compose:
+    """A part of train.json with overlays on top, for patches of 8 x 8 x 8."""
+    parser = ConfigParser()
+    parser.read_config([f"{CONFIGS}/{file}.json" for file in ("train", *overlays)])
+    parser["patch_size"], parser["patches_per_slab"] = list(PATCH), 200
+    return Compose([parser.get_parsed_content(name)]).set_random_state(seed=0)
+
+
+@pytest.fixture
+def slab() -> dict[str, torch.Tensor]:
+    """A lung from 6 to 58 along each axis, bright and healthy in one of its corners alone: a sixty-fourth of it."""
+    lungs = torch.zeros(1, 64, 64, 64)
+    lungs[:, 6:58, 6:58, 6:58] = 1
+    label = torch.zeros_like(lungs)
+    label[:, 6:19, 6:19, 6:19] = 1
+    return {
+        "image": 0.1 * lungs + 0.5 * label,
+        "lungs": lungs,
+        "lesion": torch.zeros_like(lungs),
+        "label": label,
+    }
+
+
+def centred_on(slab: dict[str, torch.Tensor], key: str, *overlays: str) -> float:
+    """Share of the patches whose centre is not 0 in `key`."""
+    patches = transform("patches", *overlays)(slab)
+    centre = tuple(side // 2 for side in PATCH)
+    return float(np.mean([float(patch[key][(0, *centre)]) for patch in patches]))
+
+
+def test_patches_are_centred_anywhere_in_the_lungs(slab: dict[str, torch.Tensor]) -> None:
+    assert centred_on(slab, "lungs") == 1
+    assert centred_on(slab, "label") < 0.06
+
+
+def test_bright_patches_half_of_them_are_centred_on_bright_healthy_tissue(
+    slab: dict[str, torch.Tensor],
+) -> None:
+    assert centred_on(slab, "lungs", "bright_patches") == 1
+    assert 0.4 < centred_on(slab, "label", "bright_patches") < 0.6
+
+
+def test_scanners_vary_the_image_within_its_range_and_the_lungs(slab: dict[str, torch.Tensor]) -> None:
+    vary = transform("scanner_variation", "scanners")
+    changed = [vary(dict(slab)) for _ in range(20)]
+    assert sum(not torch.equal(item["image"], slab["image"]) for item in changed) > 15
+    for item in changed:
+        assert item["image"].min() >= 0 and item["image"].max() <= 1
+        assert not item["image"][item["lungs"] == 0].any()
+    untouched = transform("scanner_variation")(dict(slab))
+    assert torch.equal(untouched["image"], slab["image"])
