@@ -29,7 +29,7 @@ train on, three generated chests and LIDC-IDRI 0001 (its nodule left out); to ch
 chest and the weasis planning CT. **Generated**: 5 generated chests with COVID-like lesions, the masks exact.
 **Nodules**: 5 times normal001, one healthy patient's CT, with 20 real nodules each put into its lungs (LIDC-IDRI; no
 nodule twice; as in [real_ct.md](real_ct.md)). So the second set has one patient's lungs: 5-fold nnU-Net has trained
-on the same lungs with other nodules, and the shipped members and the lung network of the time on them without any. Cut
+on the same lungs with other nodules, and two shipped members and the lung network of the time on them without any. Cut
 edges make put-in nodules easy to tell. Few cases, short trainings: a check on the chain, not a claim about patients.
 
 How to read it: after 150 iterations most autoencoders rebuild next to nothing. The mean of the reconstruction in the
@@ -39,7 +39,7 @@ brightness, and they score what bright lung scores. f-AnoGAN's generator still g
 members, with 50 iterations each, call 0.2 % of the healthy bright voxels of the generated set healthy and 2.9 % of
 the nodules', so that its row is little more than its post-processing, and on nodules growing lowers its precision
 (PSC). nnU-Net, too, has hardly begun. At this budget plain brightness is better than NormNet on generated lesions,
-large and bright, and no worse on nodules. The shipped weights, trained on real CT for 500 iterations a member, are
+large and bright, and no worse on nodules. The shipped weights, trained on real CT for 1500 iterations a member, are
 ahead of all on both sets."""
 
 

@@ -171,7 +171,8 @@ def wait(client: MONAILabelClient, url: str, timeout: float = 240) -> dict:
     while time.monotonic() < end:
         answer = requests.get(url, params={"check_if_running": True}, timeout=30)
         status = requests.get(url, timeout=30).json() if answer.status_code == 404 else {"status": "RUNNING"}
-        if status["status"] != "RUNNING":  # MONAI Label drops the process a moment before it notes the end
+        # MONAI Label knows the process a moment after it takes the task, and drops it a moment before it notes the end.
+        if status["status"] not in ("SUBMITTED", "RUNNING"):
             return status
         time.sleep(0.5)
     raise AssertionError(f"{url} still runs after {timeout} s")
