@@ -13,12 +13,13 @@ __all__ = ["page"]
 TEMPLATE = """\
 # Accuracy
 
-Members against their vote, one rule of post-processing against another, and rivals without a network, on the same
+Members against their vote, one rule of post-processing against another, and simple rivals, on the same
 scans. **One scan of each kind stands behind every figure.** Research use, not a medical device.
 
 This page is made by
 
-    python scripts/accuracy.py CT_DIR OUTPUT_DIR --checkpoint LEFT_ONE_OUT.pt --members {members} --training "..."
+    python scripts/accuracy.py CT_DIR OUTPUT_DIR --checkpoint LEFT_ONE_OUT.pt --members {members} \\
+        --autoencoder AE_DIR --training "..."
 
 {training}
 

@@ -54,19 +54,19 @@ def real_ct(
     weights = Path(checkpoint or BUNDLE / "models" / "model.pt").resolve()
     labels = json.loads((cts / "slice_labels.json").read_text())["cases"]
 
-    cases = {study: f"{study}.nii.gz" for study in DISEASED} | CLEAR
-    studies = {study: segment(cts / file, out, weights, members) for study, file in cases.items()}
-    for study, file in CLEAR.items():
-        studies[study]["false_percent"] = false_percent(
-            cts / f"{study}_nodule_mask.nii.gz", out / _name(file)
-        )
+    scans = {study: cts / f"{study}.nii.gz" for study in DISEASED}
+    scans |= {study: cts / file for study, file in CLEAR.items()}
+    studies = {study: segment(ct, out, weights, members) for study, ct in scans.items()}
     table = put_nodules(cts, out)
-    studies[NODULES] = segment(out / "nodules" / f"{NODULES}.nii.gz", out, weights, members)
+    scans[NODULES] = out / "nodules" / f"{NODULES}.nii.gz"
+    studies[NODULES] = segment(scans[NODULES], out, weights, members)
 
-    aucs = {study: slice_aucs(cts / f"{study}.nii.gz", out / study, labels[study]) for study in DISEASED}
-    for study in studies:
-        overlay = out / _name(cases.get(study, study)) / "overlay.png"
-        shrink(overlay, BUNDLE / "docs" / "pictures" / f"{study}.png")
+    for study in CLEAR:
+        nodule = cts / f"{study}_nodule_mask.nii.gz"
+        studies[study]["false_percent"] = false_percent(nodule, out / _name(scans[study]))
+    aucs = {study: slice_aucs(scans[study], out / study, labels[study]) for study in DISEASED}
+    for study, ct in scans.items():
+        shrink(out / _name(ct) / "overlay.png", BUNDLE / "docs" / "pictures" / f"{study}.png")
     with written_whole(BUNDLE / "docs" / "real_ct.md") as beside:
         beside.write_text(
             page(
@@ -189,9 +189,9 @@ def nodule_scores(out: Path, table: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _name(ct: str | Path) -> str:
+def _name(ct: Path) -> str:
     """The name of a CT's folder of results: a file's or a series'."""
-    return Path(ct).name.removesuffix(".nii.gz")
+    return ct.name.removesuffix(".nii.gz")
 
 
 def _size(low: float, high: float) -> str:

@@ -2,6 +2,8 @@
 
 import torch
 
+from normnet.errors import InputError
+
 __all__ = ["HEALTHY_PROBABILITY", "count_votes", "majority", "vote_healthy"]
 
 HEALTHY_PROBABILITY = 0.95
@@ -45,11 +47,14 @@ def vote_healthy(
         (X, Y, Z) bool, on the device of the input.
 
     Raises:
-        ValueError: when probability is not (K, X, Y, Z), or votes not in 1..K.
+        ValueError: when probability is not (K, X, Y, Z).
+        InputError: when votes is not in 1..K; a config or a command line may ask for it.
     """
     counts = count_votes(probability, threshold)
     members = probability.shape[0]
     needed = majority(members) if votes is None else votes
-    if not 1 <= needed <= members:
-        raise ValueError(f"expected between 1 and {members} votes of {members} members, got {needed}")
+    if needed not in range(1, members + 1):
+        raise InputError(
+            f"votes: expected between 1 and {members} votes of {members} members, got {needed!r}."
+        )
     return counts >= needed
