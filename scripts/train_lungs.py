@@ -81,6 +81,9 @@ def _convert(cts: str, work: Path, lungs_backend: str, diseased: int, small: boo
 def ship(model: str, target: str, fold: str = "0") -> None:
     """Copies one fold of a trained model without what only its training needs.
 
+    Its trainer is then the one that builds the network: nnU-Net imports trainers until it finds the one named, and
+    some of its variants need far more packages than inference does.
+
     Args:
         model: nnU-Net's model folder.
         target: the model folder to write; it is made.
@@ -90,14 +93,23 @@ def ship(model: str, target: str, fold: str = "0") -> None:
     weights = torch.load(
         source / f"fold_{fold}" / "checkpoint_final.pth", map_location="cpu", weights_only=False
     )
-    kept = ("network_weights", "init_args", "trainer_name", "inference_allowed_mirroring_axes")
+    kept = ("network_weights", "init_args", "inference_allowed_mirroring_axes")
     own = folder / "fold_0"
     own.mkdir(parents=True, exist_ok=True)
     init = {key: value for key, value in weights["init_args"].items() if key in ("configuration", "fold")}
-    torch.save({**{key: weights[key] for key in kept}, "init_args": init}, own / "checkpoint_final.pth")
+    changed = {"init_args": init, "trainer_name": _builder(weights["trainer_name"])}
+    torch.save({**{key: weights[key] for key in kept}, **changed}, own / "checkpoint_final.pth")
     dataset = json.loads((source / "dataset.json").read_text(encoding="utf-8"))
     (folder / "dataset.json").write_text(json.dumps(dataset, indent=1), encoding="utf-8")
     (folder / "plans.json").write_text((source / "plans.json").read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def _builder(trainer: str) -> str:
+    """The name of the trainer from which one of nnU-Net's trainers has its network."""
+    from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
+
+    classes = recursive_find_trainer_class_by_name(trainer).mro()
+    return next(found.__name__ for found in classes if "build_network_architecture" in vars(found))
 
 
 def train(

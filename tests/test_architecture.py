@@ -101,6 +101,12 @@ def test_no_python_file_is_longer_than_one_thing_needs() -> None:
     assert not {path: lines for path, lines in lengths.items() if lines > MOST_LINES}
 
 
+def test_torch_and_torchvision_are_of_one_build() -> None:
+    # "==2.13.0" lets pip prefer a 2.13.0+cpu that it finds somewhere, beside which torchvision's plain build fails.
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert {line.split("=")[0] for line in lines if "===" in line} == {"torch", "torchvision"}
+
+
 def test_every_dependency_has_a_version_in_the_constraints() -> None:
     def normal(requirement: str) -> str:
         name = re.match(r"[\w.-]+", requirement)
