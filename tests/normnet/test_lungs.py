@@ -1,5 +1,6 @@
 """The lung mask lies on its CT's grid, from a backend chosen by name; what is wrong names the file."""
 
+import subprocess
 import sys
 
 import nibabel as nib
@@ -152,6 +153,17 @@ def test_nnunet_without_its_package_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "nnunetv2.inference.predict_from_raw_data", None)
     with pytest.raises(InputError, match="nnunetv2, which is not installed: pip install nnunetv2"):
         SegmentLungsd(backend=f"nnunet:{tmp_path}")({"image": chest()})
+
+
+def test_the_shipped_lung_network_needs_none_of_the_packages_of_nnunets_other_trainers():
+    # In its own process: what was imported once stays imported.
+    script = (
+        "import sys; sys.modules['torchvision'] = sys.modules['timm'] = None\n"
+        "from normnet.lungs import _own_model; from normnet.nnunet_lungs import load_predictor\n"
+        "print(load_predictor(_own_model()).trainer_name)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == "nnUNetTrainer"
 
 
 def test_backends_are_known_by_name():

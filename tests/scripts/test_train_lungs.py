@@ -47,6 +47,11 @@ def test_two_folds_train_predict_and_serve_as_a_backend(chests: Path, tmp_path: 
     truth = np.asarray(nib.load(raw / "labelsTr" / "healthy_0.nii.gz").dataobj) > 0
     assert 2 * (by_files & truth).sum() / (by_files.sum() + truth.sum()) > 0.7
 
+    shipped = python(SCRIPT, "ship", model, str(tmp_path / "shipped"), cwd=tmp_path)
+    assert shipped.returncode == 0, shipped.stderr
+    weights = torch.load(tmp_path / "shipped" / "fold_0" / "checkpoint_final.pth", weights_only=False)
+    assert weights["trainer_name"] == "nnUNetTrainer"
+
     image = nib.load(raw / "imagesTr" / "healthy_0_0000.nii.gz")
     ct = MetaTensor(
         torch.from_numpy(image.get_fdata(dtype=np.float32))[None], affine=torch.from_numpy(image.affine)
