@@ -38,6 +38,7 @@ SEARCHED: dict[str, list[Any]] = {
     "full_kernel": [3, 5, 7, 9],
     "full_threshold": [0.1, 0.15, 0.2, 0.3],
     "growing_steps": [0, 3, 5, 10, 20, None],
+    "edge_depth": [0, 2, 3, 4],
 }
 """One setting after another is tried at these values, the others as they stand."""
 

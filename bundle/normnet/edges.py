@@ -1,4 +1,4 @@
-"""Erroneous edges: bright rims that a segmentation error leaves on the lung mask (III-B, training only)."""
+"""Erroneous edges: bright rims that a segmentation error leaves on the lung mask (III-B)."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -11,13 +11,40 @@ from scipy import ndimage
 
 from normnet.intensity import TAU
 
-__all__ = ["EDGE_DEPTH", "EDGE_SHARE", "RemoveErroneousEdgesd", "erroneous_edges"]
+__all__ = ["EDGE_DEPTH", "EDGE_SHARE", "RemoveErroneousEdgesd", "erroneous_edges", "mostly_on_edge"]
 
 EDGE_DEPTH = 2
 """How deep the mask's edge reaches inwards, in voxels (decision; III-B names no depth)."""
 
 EDGE_SHARE = 0.5
 """A bright area is erroneous when more than this share of it lies on the edge ("most of the pixels", III-B)."""
+
+
+def mostly_on_edge(
+    areas: np.ndarray, lungs: np.ndarray, *, depth: int = EDGE_DEPTH, share: float = EDGE_SHARE
+) -> np.ndarray:
+    """Finds the connected areas most of whose voxels lie on the edge of the lung mask.
+
+    Args:
+        areas: (X, Y, Z) bool, in the lungs.
+        lungs: (X, Y, Z) bool.
+        depth: thickness of the mask's edge, voxels.
+        share: above this share of edge voxels an area counts.
+
+    Returns:
+        (X, Y, Z) bool, a part of `areas`.
+    """
+    found = np.zeros_like(areas)
+    for sides in ndimage.find_objects(areas.astype(np.uint8)):  # one, round all of them
+        box = tuple(slice(max(0, side.start - depth), side.stop + depth) for side in sides)
+        labels, count = ndimage.label(areas[box])
+        edge = lungs[box] & ~ndimage.binary_erosion(lungs[box], iterations=depth)
+        size = np.bincount(labels.ravel(), minlength=count + 1)
+        on_edge = np.bincount(labels[edge], minlength=count + 1)
+        mostly = on_edge > share * size
+        mostly[0] = False
+        found[box] = mostly[labels]
+    return found
 
 
 def erroneous_edges(
@@ -34,14 +61,7 @@ def erroneous_edges(
     Returns:
         E, (X, Y, Z) bool (III-B).
     """
-    bright = (thorax >= TAU) & lungs
-    edge = lungs & ~ndimage.binary_erosion(lungs, iterations=depth)
-    labels, count = ndimage.label(bright)
-    size = np.bincount(labels.ravel(), minlength=count + 1)
-    on_edge = np.bincount(labels[edge], minlength=count + 1)
-    erroneous = on_edge > share * size
-    erroneous[0] = False
-    return erroneous[labels]
+    return mostly_on_edge((thorax >= TAU) & lungs, lungs, depth=depth, share=share)
 
 
 class RemoveErroneousEdgesd(MapTransform):

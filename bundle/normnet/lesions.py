@@ -10,6 +10,7 @@ from monai.transforms import MapTransform
 from monai.utils import convert_to_dst_type
 
 from normnet.disagreement import vote_entropy
+from normnet.edges import mostly_on_edge
 from normnet.errors import InputError
 from normnet.growing import GROWING_STEPS, grow
 from normnet.intensity import TAU
@@ -39,6 +40,8 @@ class LesionRule:
         full_threshold: their mean has to exceed it.
         growing_steps: how far (e) grows inside (g); None is as far as it goes. A decision, the paper names no
             number.
+        edge_depth: a connected lesion that lies for the most part so near the edge of the lungs is an error of the
+            lung mask (`normnet.edges`; III-B says so of training alone); 0 keeps all, as the paper does.
     """
 
     tau: float = TAU
@@ -47,12 +50,13 @@ class LesionRule:
     full_kernel: int = 7
     full_threshold: float = 0.15
     growing_steps: int | None = GROWING_STEPS
+    edge_depth: int = 0
 
     def __post_init__(self) -> None:
         """Refuses what a config or a command line may hold by mistake, before any study is read.
 
         Raises:
-            InputError: a kernel that is not odd and positive, or steps that are not a number of steps.
+            InputError: a kernel that is not odd and positive, steps or a depth that are not a number of them.
         """
         for name in ("bright_kernel", "full_kernel"):
             kernel = getattr(self, name)
@@ -61,6 +65,8 @@ class LesionRule:
         steps = self.growing_steps
         if steps is not None and (not isinstance(steps, int) or steps < 0):
             raise InputError(f"growing_steps: expected a whole number of steps, found {steps!r}.")
+        if not isinstance(self.edge_depth, int) or self.edge_depth < 0:
+            raise InputError(f"edge_depth: expected a whole number of voxels, found {self.edge_depth!r}.")
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ class LesionStages:
         seed: (e) bool, where the mean of (d) is high: the lesions without growing.
         full: (f) lung of all brightness that is not healthy, float32 intensities in [0, 1].
         support: (g) bool, where the mean of (f) is high.
-        lesion: (e) grown inside (g) and the lungs, bool.
+        lesion: (e) grown inside (g) and the lungs, without what lies on their edge, bool.
     """
 
     bright: torch.Tensor
@@ -110,7 +116,11 @@ def lesion_stages(
     bright = torch.where(image >= rule.tau, full, 0)
     seed = (mean_filter(bright, rule.bright_kernel) > rule.bright_threshold) & lungs
     support = (mean_filter(full, rule.full_kernel) > rule.full_threshold) & lungs
-    return LesionStages(bright, seed, full, support, grow(seed, support, rule.growing_steps))
+    lesion = grow(seed, support, rule.growing_steps)
+    if rule.edge_depth:
+        on_edge = mostly_on_edge(lesion.cpu().numpy(), lungs.cpu().numpy(), depth=rule.edge_depth)
+        lesion = lesion & ~torch.from_numpy(on_edge).to(lesion.device)
+    return LesionStages(bright, seed, full, support, lesion)
 
 
 def segment_lesions(

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 
-from normnet.edges import RemoveErroneousEdgesd, erroneous_edges
+from normnet.edges import RemoveErroneousEdgesd, erroneous_edges, mostly_on_edge
 
 
 def lungs_with_rim_and_vessel() -> tuple[np.ndarray, np.ndarray]:
@@ -36,6 +36,19 @@ def test_an_area_with_exactly_half_of_its_voxels_on_the_edge_stays() -> None:
 def test_tissue_below_tau_is_no_edge() -> None:
     thorax, lungs = lungs_with_rim_and_vessel()
     assert not erroneous_edges(thorax * 0.3, lungs).any()
+
+
+def test_areas_are_judged_one_by_one_wherever_they_lie() -> None:
+    lungs = np.zeros((20, 20, 20), dtype=bool)
+    lungs[2:18, 2:18, 2:18] = True
+    areas = np.zeros(lungs.shape, dtype=bool)
+    areas[8:12, 2:5, 8:12] = True  # three voxels deep at the edge
+    areas[8:12, 8:12, 8:12] = True  # inside
+    assert not mostly_on_edge(areas, lungs, depth=1).any()
+    on_edge = mostly_on_edge(areas, lungs, depth=2)
+    assert on_edge[8:12, 2:5, 8:12].all()
+    assert not on_edge[8:12, 8:12].any()
+    assert not mostly_on_edge(np.zeros_like(areas), lungs).any()
 
 
 def test_the_transform_takes_edges_out_of_mask_and_image() -> None:

@@ -1,4 +1,4 @@
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -90,6 +90,20 @@ def test_the_lesion_stays_inside_the_lungs(chest):
     assert lesion.any() and not (lesion & ~half).any()
 
 
+def test_a_thin_lesion_on_the_edge_of_the_lungs_goes_where_asked_and_a_thick_one_stays():
+    lungs = torch.zeros(40, 30, 30, dtype=torch.bool)
+    lungs[2:-2, 2:-2, 2:-2] = True
+    image = torch.zeros(lungs.shape)
+    image[4:34, 2:5, 4:24] = 1  # a rim, three voxels of it in the lungs
+    rim = LesionRule(bright_kernel=3, full_kernel=3)
+    assert segment_lesions(image, lungs, ~lungs, params=rim)[10:30, 3, 10:20].all()
+    for depth, kept in ((0, True), (1, True), (2, False), (3, False)):
+        found = segment_lesions(image, lungs, ~lungs, params=replace(rim, edge_depth=depth))
+        assert bool(found.any()) == kept, depth
+    image[4:34, 2:16, 4:24] = 1  # a lesion at the pleura
+    assert segment_lesions(image, lungs, ~lungs, params=replace(rim, edge_depth=3))[10:30, 3:15, 10:20].all()
+
+
 def test_volumes_of_two_shapes_are_refused(chest):
     image, lungs, healthy = chest
     with pytest.raises(ValueError, match="one shape"):
@@ -103,6 +117,7 @@ def test_every_parameter_has_its_name_in_the_transform(chest):
         "bright_threshold": 0.3,
         "full_kernel": 5,
         "full_threshold": 0.2,
+        "edge_depth": 2,
     }
     transform = SegmentLesionsd(**values, growing_steps=None)
     assert transform.rule == LesionRule(**values, growing_steps=None)
@@ -113,7 +128,14 @@ def test_every_parameter_has_its_name_in_the_transform(chest):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("growing_steps", "null"), ("growing_steps", -1), ("bright_kernel", 8), ("full_kernel", 7.0)],
+    [
+        ("growing_steps", "null"),
+        ("growing_steps", -1),
+        ("bright_kernel", 8),
+        ("full_kernel", 7.0),
+        ("edge_depth", -1),
+        ("edge_depth", None),
+    ],
 )
 def test_a_field_that_cannot_be_is_named_before_any_study_is_read(field, value):
     with pytest.raises(InputError, match=rf"^{field}: expected .+, found {value!r}\.$"):
