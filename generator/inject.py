@@ -2,7 +2,6 @@
 
 import torch
 
-from generator.fading import fade
 from generator.shapes import lesion_shapes
 from generator.spec import PAPER, SynthesisSpec
 from generator.textures import draw_texture, fill
@@ -47,9 +46,8 @@ def synthesize(
         texture = draw_texture(rng=rng, spec=spec)
         shape = (image.shape[0], image.shape[1], image.shape[2])
         intensity = fill(texture, lesion.box, shape, spec=spec, device=image.device)
-        share, mask = fade(lesion, lung, texture.edge_sigma)
-        result[lesion.box] = inject(result[lesion.box], mask, intensity * share)
-        lesion_mask[lesion.box] |= mask
+        result[lesion.box] = inject(result[lesion.box], lesion.mask, intensity)
+        lesion_mask[lesion.box] |= lesion.mask
     return result, lesion_mask
 
 

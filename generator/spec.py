@@ -7,7 +7,6 @@ __all__ = [
     "FIXED_SALT_NOISE",
     "FIXED_SHAPES",
     "PAPER",
-    "SOFT",
     "SPECS",
     "WIDE",
     "SynthesisSpec",
@@ -80,9 +79,6 @@ class SynthesisSpec:
     brightness_floor: float = 0.2
     """Smoothed salt above this counts as the bright part (the 0.2 of III-C2, eq. 6)."""
 
-    edge_sigma: Range = (0.0, 0.0)
-    """The Gaussian over a lesion's border, voxels; the paper's lesions end sharply (beyond the paper)."""
-
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
@@ -141,13 +137,9 @@ FIXED_SALT_NOISE = replace(PAPER, fine_sigma=(2, 2), coarse_sigma=(2, 2), bright
 WIDE = replace(PAPER, small_count=(5, 15), small_radius=(2, 10), brightness=(0.35, 1.0))
 """Beyond the paper: fainter lesions and solid ones, more of the small ones and tinier (bundle/docs/accuracy.md)."""
 
-SOFT = replace(WIDE, edge_sigma=(0, 3))
-"""Beyond the paper: the same with borders as soft as ground glass has them."""
-
 SPECS = {
     "paper": PAPER,
     "wide": WIDE,
-    "soft": SOFT,
     "fixed_shapes": FIXED_SHAPES,
     "fixed_probability_maps": FIXED_PROBABILITY_MAPS,
     "fixed_salt_noise": FIXED_SALT_NOISE,

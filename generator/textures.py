@@ -30,9 +30,6 @@ class Texture:
     seed: int
     """Seed of the noise."""
 
-    edge_sigma: float = 0.0
-    """The Gaussian over the lesion's border, voxels."""
-
 
 def draw_texture(*, rng: torch.Generator, spec: SynthesisSpec = PAPER) -> Texture:
     """Draws every parameter of a texture; `rng` is on the CPU."""
@@ -47,8 +44,6 @@ def draw_texture(*, rng: torch.Generator, spec: SynthesisSpec = PAPER) -> Textur
         salt_sigma=draw_uniform(spec.fine_sigma if fine else spec.coarse_sigma, rng),
         brightness=draw_uniform(spec.brightness, rng),
         seed=int(torch.randint(LARGEST_SEED, (), generator=rng)),
-        # Nothing is drawn where no border is soft, so that the paper's draws stay what they are.
-        edge_sigma=draw_uniform(spec.edge_sigma, rng) if spec.edge_sigma[1] > 0 else 0.0,
     )
 
 

@@ -30,7 +30,6 @@ def healthy_transforms(
     *,
     lungs: str = "classical",
     spacing: Sequence[float] = MODEL_SPACING,
-    remove_edges: bool = True,
     load_exclusion: MapTransform | None = None,
 ) -> Compose:
     """Composes all that happens to a healthy CT before lesions are put in: file to H and M, erroneous edges removed.
@@ -38,7 +37,6 @@ def healthy_transforms(
     Args:
         lungs: name of the lung backend.
         spacing: of the model's grid, mm.
-        remove_edges: whether bright rims that a wrong lung mask leaves are taken out (III-B).
         load_exclusion: writes `exclude`, the mask of what is left out; `normnet.exclusion.LoadExclusiond` by default.
 
     Returns:
@@ -50,7 +48,7 @@ def healthy_transforms(
             load_exclusion or LoadExclusiond(keys="image"),
             *thorax_transforms(lungs=lungs, spacing=spacing, more_masks=("exclude",)),
             ExcludeFromLungsd(keys="image"),
-            *([RemoveErroneousEdgesd(keys="image")] if remove_edges else []),
+            RemoveErroneousEdgesd(keys="image"),
             *stored(["lungs"]),
         ]
     )

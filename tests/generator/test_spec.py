@@ -19,14 +19,7 @@ def test_paper_spec_holds_the_numbers_of_section_iii_c() -> None:
 
 
 def test_specs_are_named_after_the_rows_of_table_v() -> None:
-    assert list(SPECS) == [
-        "paper",
-        "wide",
-        "soft",
-        "fixed_shapes",
-        "fixed_probability_maps",
-        "fixed_salt_noise",
-    ]
+    assert list(SPECS) == ["paper", "wide", "fixed_shapes", "fixed_probability_maps", "fixed_salt_noise"]
 
 
 def test_wide_goes_beyond_the_paper_in_brightness_and_in_small_lesions_alone() -> None:
@@ -38,12 +31,6 @@ def test_wide_goes_beyond_the_paper_in_brightness_and_in_small_lesions_alone() -
         "brightness": PAPER.brightness,
     }
     assert replace(wide, **changed) == PAPER
-
-
-def test_soft_goes_beyond_wide_in_its_borders_alone() -> None:
-    assert SPECS["soft"].edge_sigma == (0, 3)
-    assert replace(SPECS["soft"], edge_sigma=PAPER.edge_sigma) == SPECS["wide"]
-    assert PAPER.edge_sigma == (0, 0)
 
 
 def test_lists_from_json_make_the_same_spec_as_pairs() -> None:
