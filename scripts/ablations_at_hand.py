@@ -40,6 +40,7 @@ RULE = {
     "bright_kernel": 3,
     "full_kernel": 3,
     "growing_steps": 10,
+    "edge_depth": 0,
     "window": [96, 96, 48],
     "halo": 8,
 }

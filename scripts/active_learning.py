@@ -56,6 +56,7 @@ THIRD_RESOLUTION = {
     "bright_kernel": 3,
     "full_kernel": 3,
     "growing_steps": 3,
+    "edge_depth": 0,
     "learning_rate": 0.002,
     "epoch_iterations": 20,
     "num_workers": 0,

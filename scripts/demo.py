@@ -39,6 +39,7 @@ HALF_KERNELS = {
     "bright_kernel": 5,
     "full_kernel": 3,
     "growing_steps": 50,
+    "edge_depth": 0,
 }
 """The paper's post-processing at twice its voxel size, growing as far as it goes, as inference.json does; few
 iterations make no network surer than 0.95."""
