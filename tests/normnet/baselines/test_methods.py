@@ -111,15 +111,26 @@ def test_the_context_is_encoded_from_the_masked_slice(slices: torch.Tensor) -> N
     assert float(loss.detach()) == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_the_code_of_the_reconstruction_is_pulled_to_that_of_the_input(slices: torch.Tensor) -> None:
-    def distance(weight: float) -> float:
-        torch.manual_seed(1)
-        vae = trained(ConstrainedVAE(weight, image_size=SIZE, latent_size=8), slices)
-        with torch.no_grad():
-            code = vae.encode(slices)
-            return float((vae.encode(vae.decode(code)) - code).square().mean() / code.square().mean())
+def test_the_distance_between_the_codes_of_input_and_reconstruction_is_in_the_loss(
+    slices: torch.Tensor,
+) -> None:
+    # Not "after a short training they lie nearer": that hangs on the seed and on the processor.
+    vae = ConstrainedVAE(image_size=SIZE, latent_size=8).eval()
 
-    assert distance(1.0) < 0.5 * distance(0.0)
+    def loss(weight: float) -> float:
+        torch.manual_seed(0)  # the same draw of the code
+        vae.constraint_weight = weight
+        return float(vae(slices).detach())
+
+    assert loss(3.0) - loss(0.0) == pytest.approx(3 * (loss(1.0) - loss(0.0)), rel=1e-3)
+    with torch.no_grad():
+        code = vae.encode(slices)
+        rebuilt = vae.decode(code)
+        expected = float((vae.encode(rebuilt) - code).square().mean())
+        vae.constraint_weight = 1.0
+        assert float(vae.further_loss(slices, code, rebuilt)) == pytest.approx(expected, rel=1e-5)
+        assert float(vae.further_loss(slices, code, slices)) == 0
+    assert expected > 0 and loss(1.0) > loss(0.0)
 
 
 def test_dropout_stays_on_when_slices_are_scored(slices: torch.Tensor) -> None:
