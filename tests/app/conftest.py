@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 OVERLAY = {"spacing": [3.6, 3.6, 5.0], "window": [96, 96, 48], "edge_depth": 0}
-"""Laid over the bundle's inference.json: a coarse grid, which one window nearly covers, and whose three voxels of edge
-would be a centimetre."""
+"""Laid over the bundle's inference.json: a coarse grid, which one window nearly covers, and whose two voxels of edge
+would be most of a centimetre."""
 
 
 @pytest.fixture(scope="session")
