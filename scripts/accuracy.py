@@ -25,14 +25,14 @@ from normnet.errors import report_input_errors
 from normnet.intensity import TAU
 from normnet.metrics import voxel_scores
 from normnet.report import written_whole
-from normnet.vote import HEALTHY_PROBABILITY, count_votes
+from normnet.vote import HEALTHY_PROBABILITY, MAJORITY, MEAN, count_votes, mean_opinion
 
 MOST_FALSE_PERCENT = 0.1
 """Of a healthy lung called lesion, that the search of the rules allows."""
 
 SEARCHED: dict[str, list[Any]] = {
     "healthy_probability": [0.5, 0.8, 0.9, 0.95, 0.98, 0.99],
-    "votes": [1, 2, 3, 4, 5],
+    "votes": [1, 2, 3, 4, 5, MEAN],
     "bright_kernel": [5, 7, 9, 11],
     "bright_threshold": [0.05, 0.1, 0.15, 0.2, 0.3],
     "full_kernel": [3, 5, 7, 9],
@@ -91,6 +91,7 @@ def accuracy(
             lambda case, on_ct: rules.lesion(case, on_ct=on_ct, **searched)
         ),
         "the bundle's default": score(lambda case, on_ct: rules.lesion(case, on_ct=on_ct)),
+        "the same by majority": score(lambda case, on_ct: rules.lesion(case, on_ct=on_ct, votes=MAJORITY)),
         f"bright lung, opened by {OPENING_VOXELS} voxels": score(opened_threshold),
     }
     if autoencoder:
@@ -160,7 +161,7 @@ def search(cases: dict[str, Case], rules: Rules) -> dict[str, Any]:
     highest = dice(best)
     for name, values in SEARCHED.items():
         for value in values:
-            if name == "votes" and value > members:
+            if name == "votes" and value != MEAN and value > members:
                 continue
             trial = {**best, name: value}
             reached = dice(trial)
@@ -171,7 +172,7 @@ def search(cases: dict[str, Case], rules: Rules) -> dict[str, Any]:
 
 
 def healthy_lost(case: Case) -> dict[str, float]:
-    """Per cent of the bright voxels of a healthy lung that is not called healthy: by each member, by the vote."""
+    """Per cent of the bright voxels of a healthy lung not called healthy: by each member, the vote and the mean."""
     image, lungs = np.asarray(case.study["image"][0]), np.asarray(case.study["lungs"][0]) > 0
     bright = (image >= TAU) & lungs
     probability = np.asarray(case.study["pred"])
@@ -181,6 +182,9 @@ def healthy_lost(case: Case) -> dict[str, float]:
     }
     votes = count_votes(case.study["pred"]).numpy()[bright]
     lost["the vote"] = 100 * float((votes <= len(probability) // 2).mean())
+    lost["the mean"] = 100 * float(
+        (mean_opinion(case.study["pred"]).numpy()[bright] <= HEALTHY_PROBABILITY).mean()
+    )
     return lost
 
 

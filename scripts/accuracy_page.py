@@ -13,7 +13,7 @@ __all__ = ["page"]
 TEMPLATE = """\
 # Accuracy
 
-Members against their vote, one rule of post-processing against another, and simple rivals, on the same
+Members against the ensemble, one rule of post-processing against another, and simple rivals, on the same
 scans. **One scan of each kind stands behind every figure.** Research use, not a medical device.
 
 This page is made by
@@ -38,7 +38,7 @@ The search tries one setting after another, as the paper did, but without a labe
 lesions among rules that call at most {most_false} per cent of the healthy scan's lung lesion. It found {searched}.
 The bundle's default is {default}. The threshold's rival marks bright lung that an opening leaves.
 
-## Members and their vote
+## Members, and together
 
 {members_table}
 
@@ -94,7 +94,7 @@ def page(
         members=members,
         nodules=int(bundle["of"]),
         rules=_scores(rows),
-        members_table=_scores({**one_by_one, "the vote": bundle}),
+        members_table=_scores({**one_by_one, "together": bundle}),
         searched=_rule(searched),
         default=_rule(default),
         most_false=most_false,

@@ -15,7 +15,7 @@ from normnet.errors import InputError
 from normnet.growing import GROWING_STEPS, grow
 from normnet.intensity import TAU
 from normnet.smoothing import mean_filter
-from normnet.vote import HEALTHY_PROBABILITY, vote_healthy
+from normnet.vote import HEALTHY_PROBABILITY, Votes, vote_healthy
 
 __all__ = [
     "LesionRule",
@@ -135,7 +135,7 @@ def segment_lesions(
 
 
 class VoteHealthyd(MapTransform):
-    """Takes the ensemble's vote and its disagreement.
+    """Takes the ensemble's vote, or its members' mean, and their disagreement.
 
     What it writes lies on the image's grid and carries its history, so that MONAI's `Invertd` takes it back
     to the grid of the input file; it stays on the device of the probabilities.
@@ -149,7 +149,7 @@ class VoteHealthyd(MapTransform):
         image_key: thorax area H, (1, X, Y, Z), in [0, 1].
         lungs_key: lung mask, (1, X, Y, Z).
         threshold: a member votes for a voxel when its probability is strictly above it (IV-B3).
-        votes: how many votes it takes; None is the majority.
+        votes: how many votes it takes, "majority" or "mean" (`normnet.vote`).
         tau: tissue at or above it is bright (III-A).
     """
 
@@ -162,7 +162,7 @@ class VoteHealthyd(MapTransform):
         image_key: str = "image",
         lungs_key: str = "lungs",
         threshold: float = HEALTHY_PROBABILITY,
-        votes: int | None = None,
+        votes: Votes = None,
         tau: float = TAU,
     ) -> None:
         super().__init__(keys)

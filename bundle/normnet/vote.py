@@ -1,13 +1,36 @@
-"""The ensemble's vote for healthy tissue (IV-B3)."""
+"""What the ensemble calls healthy tissue: by the vote of its members (IV-B3), or by the mean of their logits."""
+
+from typing import Literal
 
 import torch
 
 from normnet.errors import InputError
 
-__all__ = ["HEALTHY_PROBABILITY", "count_votes", "majority", "vote_healthy"]
+__all__ = [
+    "HEALTHY_PROBABILITY",
+    "MAJORITY",
+    "MEAN",
+    "Votes",
+    "count_votes",
+    "majority",
+    "mean_opinion",
+    "vote_healthy",
+]
 
 HEALTHY_PROBABILITY = 0.95
 """A member calls a voxel healthy above this probability (IV-B3)."""
+
+MAJORITY = "majority"
+"""In the place of a number of votes: more than half of the members', as in the paper."""
+
+MEAN = "mean"
+"""In the place of a number of votes: the members' logits are averaged, and the threshold is that of their mean."""
+
+Votes = int | Literal["majority", "mean"] | None
+"""How the members decide: by so many votes, by the majority (None as well), by their mean."""
+
+SUREST = 1 - 2**-11
+"""As sure as a member may be of anything: the last step of float16 below 1, in which the probabilities are kept."""
 
 
 def majority(members: int) -> int:
@@ -28,33 +51,60 @@ def count_votes(probability: torch.Tensor, threshold: float = HEALTHY_PROBABILIT
     Raises:
         ValueError: when probability is not (K, X, Y, Z).
     """
-    if probability.ndim != 4:
-        raise ValueError(f"expected probabilities of shape (K, X, Y, Z), got {tuple(probability.shape)}")
+    _refuse_other_shapes(probability)
     return (probability > threshold).sum(dim=0, dtype=torch.uint8)
 
 
-def vote_healthy(
-    probability: torch.Tensor, threshold: float = HEALTHY_PROBABILITY, votes: int | None = None
-) -> torch.Tensor:
-    """Marks the voxels that enough members call healthy (IV-B3).
+def mean_opinion(probability: torch.Tensor) -> torch.Tensor:
+    """Averages the members' logits: a member that is sure counts for more than one that wavers at the threshold.
 
     Args:
         probability: (K, X, Y, Z), each member's probability of healthy tissue, in [0, 1].
-        threshold: a member votes for a voxel when its probability is strictly above it.
-        votes: how many votes it takes, 1..K; None is the majority.
+
+    Returns:
+        (X, Y, Z) float32, the probability that belongs to the mean logit, in [1 - SUREST, SUREST].
+
+    Raises:
+        ValueError: when probability is not (K, X, Y, Z).
+    """
+    _refuse_other_shapes(probability)
+    total = torch.zeros(probability.shape[1:], device=probability.device)
+    for member in probability:
+        total += torch.logit(member.float(), eps=1 - SUREST)
+    return torch.sigmoid(total / len(probability))
+
+
+def vote_healthy(
+    probability: torch.Tensor, threshold: float = HEALTHY_PROBABILITY, votes: Votes = None
+) -> torch.Tensor:
+    """Marks the voxels that the members call healthy (IV-B3).
+
+    Args:
+        probability: (K, X, Y, Z), each member's probability of healthy tissue, in [0, 1].
+        threshold: a member votes for a voxel when its probability is strictly above it; with "mean", the members
+            together have to be (`mean_opinion`).
+        votes: how many votes it takes, 1..K; "majority" or None, more than half; "mean", none.
 
     Returns:
         (X, Y, Z) bool, on the device of the input.
 
     Raises:
         ValueError: when probability is not (K, X, Y, Z).
-        InputError: when votes is not in 1..K; a config or a command line may ask for it.
+        InputError: when votes is nothing of these; a config or a command line may ask for it.
     """
+    if votes == MEAN:
+        return mean_opinion(probability) > threshold
     counts = count_votes(probability, threshold)
     members = probability.shape[0]
-    needed = majority(members) if votes is None else votes
-    if needed not in range(1, members + 1):
+    needed = majority(members) if votes in (None, MAJORITY) else votes
+    if not isinstance(needed, int) or not 1 <= needed <= members:
         raise InputError(
-            f"votes: expected between 1 and {members} votes of {members} members, got {needed!r}."
+            f"votes: expected between 1 and {members} votes of {members} members, got {needed!r} "
+            f"({MAJORITY} or {MEAN} would do)."
         )
     return counts >= needed
+
+
+def _refuse_other_shapes(probability: torch.Tensor) -> None:
+    if probability.ndim != 4:
+        raise ValueError(f"expected probabilities of shape (K, X, Y, Z), got {tuple(probability.shape)}")

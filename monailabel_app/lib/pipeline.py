@@ -12,11 +12,9 @@ from monai.transforms import Compose
 from normnet.checkpoints import load_weights
 from normnet.errors import InputError
 from normnet.lungs import LUNG_BACKENDS
+from normnet.vote import MAJORITY, MEAN
 
-__all__ = ["CURRENT", "MAJORITY", "Pipeline", "Run"]
-
-MAJORITY = "majority"
-"""The choice of votes that the bundle's null stands for."""
+__all__ = ["CURRENT", "Pipeline", "Run"]
 
 CURRENT = "current"
 """The choice of weights that follows fine-tuning."""
@@ -62,7 +60,7 @@ class Pipeline:
     def options(self) -> dict[str, Any]:
         """Lists what annotators may change, as clients show it: a list is a choice, its head the default."""
         votes, backend = self.default_votes, self.config["lungs_backend"]
-        choices = [MAJORITY, *(str(number) for number in range(1, int(self.config["members"]) + 1))]
+        choices = [MEAN, MAJORITY, *(str(number) for number in range(1, int(self.config["members"]) + 1))]
         return {
             "healthy_probability": self.config["healthy_probability"],
             "votes": [votes, *(choice for choice in choices if choice != votes)],
@@ -110,7 +108,7 @@ class Pipeline:
         votes = chosen["votes"]
         return {
             "healthy_probability": _number(chosen, "healthy_probability", float, 0.0, 1.0),
-            "votes": None if votes == MAJORITY else _number(chosen, "votes", int, 1, members),
+            "votes": votes if votes in (MEAN, MAJORITY) else _number(chosen, "votes", int, 1, members),
             "growing_steps": _number(chosen, "growing_steps", int, 0, 10_000),
             "lungs_backend": _one_of(chosen, "lungs_backend", self.options()["lungs_backend"]),
         }

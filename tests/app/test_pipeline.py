@@ -27,8 +27,8 @@ def step(pipeline: Pipeline, kind: type, **request: object) -> object:
 def test_the_bundle_sets_what_the_client_leaves_open(pipeline: Pipeline) -> None:
     vote = step(pipeline, VoteHealthyd)
     assert isinstance(vote, VoteHealthyd)
-    assert (vote.threshold, vote.votes) == (0.99, None)
-    assert pipeline.options()["votes"][0] == "majority"
+    assert (vote.threshold, vote.votes) == (0.99, "mean")
+    assert pipeline.options()["votes"][:2] == ["mean", "majority"]
 
 
 def test_a_client_sets_options_by_value_or_text(pipeline: Pipeline) -> None:
@@ -44,14 +44,20 @@ def test_a_list_of_choices_counts_by_its_head(pipeline: Pipeline) -> None:
     """MONAI Label fills a request up with the options as they were shown."""
     vote = step(pipeline, VoteHealthyd, **pipeline.options())
     assert isinstance(vote, VoteHealthyd)
-    assert vote.votes is None
+    assert vote.votes == "mean"
+
+
+def test_a_client_may_ask_for_the_papers_majority(pipeline: Pipeline) -> None:
+    vote = step(pipeline, VoteHealthyd, votes="majority")
+    assert isinstance(vote, VoteHealthyd)
+    assert vote.votes == "majority"
 
 
 def test_an_overlays_votes_are_what_clients_are_shown(tmp_path: Path) -> None:
     overlay = tmp_path / "overlay.json"
     overlay.write_text('{"members": 3, "votes": "$@members - 1"}')
     pipeline = Pipeline(CONFIG, overlay)
-    assert pipeline.options()["votes"] == ["2", "majority", "1", "3"]
+    assert pipeline.options()["votes"] == ["2", "mean", "majority", "1", "3"]
     for request in ({}, pipeline.options()):
         vote = step(pipeline, VoteHealthyd, **request)
         assert isinstance(vote, VoteHealthyd)

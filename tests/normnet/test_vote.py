@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from normnet.vote import count_votes, majority, vote_healthy
+from normnet.vote import MEAN, SUREST, count_votes, majority, mean_opinion, vote_healthy
 
 
 def members(*probabilities: float) -> torch.Tensor:
@@ -27,6 +27,7 @@ def test_a_probability_at_the_threshold_is_no_vote():
 def test_the_number_of_votes_and_the_threshold_can_be_chosen():
     split = members(0.99, 0.6, 0.6, 0.1, 0.1)
     assert vote_healthy(split, votes=1).all()
+    assert torch.equal(vote_healthy(split, votes="majority"), vote_healthy(split))
     assert vote_healthy(split, threshold=0.5).all()
     assert not vote_healthy(split, threshold=0.5, votes=4).any()
 
@@ -47,3 +48,33 @@ def test_an_impossible_number_of_votes_is_refused(votes):
 def test_a_volume_without_members_is_refused():
     with pytest.raises(ValueError, match=r"\(K, X, Y, Z\), got \(2, 2, 2\)"):
         vote_healthy(torch.zeros(2, 2, 2))
+
+
+def test_the_mean_is_that_of_the_logits():
+    odds = members(9 / 10, 1 / 2, 1 / 10, 9 / 10, 1 / 2)  # 9:1, 1:1, 1:9, 9:1 and 1:1, together 9:1
+    ratio = 9 ** (1 / 5)
+    assert mean_opinion(odds).item() == pytest.approx(ratio / (1 + ratio), abs=1e-6)
+
+
+def test_a_sure_member_outweighs_one_that_wavers():
+    unsure = members(0.94, 0.94, 0.999)
+    assert not vote_healthy(unsure).any()
+    assert vote_healthy(unsure, votes=MEAN).all()
+    assert not vote_healthy(members(0.96, 0.96, 0.01), votes=MEAN).any()
+
+
+def test_no_member_is_surer_than_float16_can_say():
+    sure = members(1.0, 1.0).half()
+    assert mean_opinion(sure).item() == pytest.approx(SUREST, abs=1e-6)
+    assert mean_opinion(members(1.0, 0.0)).item() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("votes", [None, MEAN])
+def test_probabilities_without_members_are_refused(votes):
+    with pytest.raises(ValueError, match="expected probabilities of shape"):
+        vote_healthy(torch.zeros(2, 2, 2), votes=votes)
+
+
+def test_an_unknown_way_to_decide_is_refused():
+    with pytest.raises(ValueError, match="got 'most'"):
+        vote_healthy(members(0.9), votes="most")

@@ -23,9 +23,9 @@ def test_a_lesion_voted_healthy_and_healthy_tissue_that_is_not_are_wrong() -> No
     assert (split["minority"], split["voxels"], split["wrong"]) == (1, 50, 100)
 
 
-def test_lost_tissue_is_counted_for_members_and_for_the_vote() -> None:
+def test_lost_tissue_is_counted_for_members_vote_and_mean() -> None:
     lost = healthy_lost(case([3, 2, 1, 0], 3, [False] * 4))
-    assert lost == {"member 0": 25, "member 1": 50, "member 2": 75, "the vote": 50}
+    assert lost == {"member 0": 25, "member 1": 50, "member 2": 75, "the vote": 50, "the mean": 75}
 
 
 def test_one_member_of_a_case_is_a_case() -> None:
