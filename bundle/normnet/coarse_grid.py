@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import SimpleITK as sitk
 import torch
+from scipy import ndimage
 
 __all__ = ["block_factors", "block_mean", "grow", "on_voxels", "shrink", "smooth_on_voxels"]
 
@@ -43,11 +44,9 @@ def block_mean(ct: np.ndarray, factors: Sequence[int]) -> np.ndarray:
 
 def on_voxels(blocks: np.ndarray, factors: Sequence[int], shape: Sequence[int]) -> np.ndarray:
     """Gives each voxel of a grid of `shape` its block's value; voxels beyond the last whole block, that block's."""
-    nearest = (
-        np.minimum(np.arange(n) // factor, m - 1)
-        for n, factor, m in zip(shape, factors, blocks.shape, strict=True)
-    )
-    return blocks[np.ix_(*nearest)]
+    for axis, (n, factor, m) in enumerate(zip(shape, factors, blocks.shape, strict=True)):
+        blocks = blocks.take(np.minimum(np.arange(n) // factor, m - 1), axis=axis)
+    return blocks
 
 
 def smooth_on_voxels(blocks: np.ndarray, factors: Sequence[int], shape: Sequence[int]) -> np.ndarray:
@@ -81,11 +80,20 @@ def grow(mask: np.ndarray, radius_mm: float, size: Sequence[float]) -> np.ndarra
         radius_mm: of the ball, mm.
         size: voxel size along X, Y, Z in mm.
     """
-    radius = [max(1, round(radius_mm / mm)) for mm in reversed(size)]  # SimpleITK's axes run backwards
-    image = sitk.GetImageFromArray(mask.astype(np.uint8))
-    return sitk.GetArrayFromImage(sitk.BinaryDilate(image, radius, sitk.sitkBall)).astype(bool)
+    radius = [max(1, round(radius_mm / mm)) for mm in size]
+    grown = np.zeros(mask.shape, dtype=bool)
+    for box in ndimage.find_objects(mask.astype(np.uint8)):  # one, round all of it
+        reached = tuple(slice(max(0, s.start - r), s.stop + r) for s, r in zip(box, radius, strict=True))
+        image = sitk.GetImageFromArray(mask[reached].astype(np.uint8))
+        ball = sitk.BinaryDilate(image, radius[::-1], sitk.sitkBall)  # SimpleITK's axes run backwards
+        grown[reached] = sitk.GetArrayViewFromImage(ball)
+    return grown
 
 
 def shrink(mask: np.ndarray, radius_mm: float, size: Sequence[float]) -> np.ndarray:
     """Erodes by the same ball as `grow`; the field's edge does not erode."""
-    return ~grow(~mask, radius_mm, size)
+    shrunk = np.zeros(mask.shape, dtype=bool)
+    for box in ndimage.find_objects(mask.astype(np.uint8)):  # one, round all of it, and one layer beyond
+        near = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)
+        shrunk[near] = ~grow(~mask[near], radius_mm, size)
+    return shrunk
