@@ -3,6 +3,9 @@
 The paper's loss counts every voxel. But the target is (H >= tau) and not G, so a voxel of the input below tau can only
 be "no", which needs no network; most of the loss, and of what the network learns, then goes into telling bright from
 dark. Here voxels below tau are left out, and what is healthy is the vote among the bright (docs/accuracy.md).
+
+`train.json` draws tau at -600 HU, below the T of -500 that inference keeps: so the networks also learn the rims of
+vessels and lesions, and are better at what lies above T (docs/networks.md).
 """
 
 from collections.abc import Mapping

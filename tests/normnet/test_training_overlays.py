@@ -7,6 +7,7 @@ from monai.bundle import ConfigParser
 from monai.transforms import Compose
 
 from normnet import bundle_root
+from normnet.intensity import scale_window
 
 PATCH = (8, 8, 8)
 CONFIGS = f"{bundle_root()}/configs"
@@ -63,3 +64,12 @@ def test_scanners_vary_the_image_within_its_range_and_the_lungs(slab: dict[str, 
         assert not item["image"][item["lungs"] == 0].any()
     untouched = transform("scanner_variation")(dict(slab))
     assert torch.equal(untouched["image"], slab["image"])
+
+
+@pytest.mark.parametrize(
+    ("files", "hu"), [(["train"], -600), (["train", "paper"], -500), (["inference"], -500)]
+)
+def test_training_counts_darker_tissue_than_inference_and_the_paper(files: list[str], hu: float) -> None:
+    parser = ConfigParser()
+    parser.read_config([f"{CONFIGS}/{file}.json" for file in files])
+    assert parser.get_parsed_content("tau") == pytest.approx(scale_window(torch.tensor(float(hu))).item())
