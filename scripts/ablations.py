@@ -20,13 +20,17 @@ from tqdm import tqdm
 from generator import SPECS
 from normnet.ensemble import MEMBERS, merge_members
 from normnet.errors import InputError, report_input_errors
-from normnet.intensity import HU_WINDOW
+from normnet.intensity import HU_WINDOW, TAU
+from normnet.vote import MAJORITY
 
 BEFORE, AFTER = 3, 2
 """Steps of Table IV before and after the iterations of all other tables: 2000 and 4500 beside the paper's 3500."""
 
 SYNTHESIS = "wide"
 """Lesions of every row but those of Table V, as in train.json."""
+
+PAPER_TRAINING, PAPER_RULE = {"tau": TAU}, {"votes": MAJORITY}
+"""What the tables are about is the paper's, T = -500 HU and the vote, where the bundle's own default is another."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +112,8 @@ def ablations(
     healthy, tests = with_lungs(healthy, {"test": test}, out / "cts", lungs_backend)
     page = Path(page_path).resolve() if page_path else out / "ablations.md"
     given = {"lungs_backend": "file"}
-    training = {**(HALF_RESOLUTION if half_resolution else {}), **overrides, **given}
-    rule = {**(HALF_KERNELS if half_resolution else {}), **(segmenting or {}), **given}
+    training = PAPER_TRAINING | (HALF_RESOLUTION if half_resolution else {}) | overrides | given
+    rule = PAPER_RULE | (HALF_KERNELS if half_resolution else {}) | (segmenting or {}) | given
     files = [f"{name}.json" for name in configs.split(",")]
     rows = [row for name in names for row in grid(name, iterations, step, members, most_members)]
     dice: dict[tuple[str, str], float] = {}

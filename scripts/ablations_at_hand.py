@@ -36,7 +36,6 @@ TRAINING = {
 RULE = {
     "spacing": list(SPACING),
     "healthy_probability": 0.95,
-    "votes": "majority",
     "bright_threshold": 0.2,
     "bright_kernel": 3,
     "full_kernel": 3,
