@@ -15,7 +15,7 @@ from normnet.errors import InputError
 from normnet.growing import GROWING_STEPS, grow
 from normnet.intensity import TAU
 from normnet.smoothing import mean_filter
-from normnet.vote import HEALTHY_PROBABILITY, Votes, vote_healthy
+from normnet.vote import HEALTHY_PROBABILITY, Votes, refuse_other_votes, vote_healthy
 
 __all__ = [
     "LesionRule",
@@ -151,6 +151,10 @@ class VoteHealthyd(MapTransform):
         threshold: a member votes for a voxel when its probability is strictly above it (IV-B3).
         votes: how many votes it takes, "majority" or "mean" (`normnet.vote`).
         tau: tissue at or above it is bright (III-A).
+        members: of the ensemble, so that votes it cannot have are refused before any study is read.
+
+    Raises:
+        InputError: votes that so many members do not have.
     """
 
     def __init__(
@@ -164,8 +168,11 @@ class VoteHealthyd(MapTransform):
         threshold: float = HEALTHY_PROBABILITY,
         votes: Votes = None,
         tau: float = TAU,
+        members: int | None = None,
     ) -> None:
         super().__init__(keys)
+        if members is not None:
+            refuse_other_votes(votes, members)
         self.healthy_key, self.disagreement_key, self.vote_key = healthy_key, disagreement_key, vote_key
         self.image_key, self.lungs_key = image_key, lungs_key
         self.threshold, self.votes, self.tau = threshold, votes, tau

@@ -14,6 +14,7 @@ __all__ = [
     "count_votes",
     "majority",
     "mean_opinion",
+    "refuse_other_votes",
     "vote_healthy",
 ]
 
@@ -92,17 +93,25 @@ def vote_healthy(
         ValueError: when probability is not (K, X, Y, Z).
         InputError: when votes is nothing of these; a config or a command line may ask for it.
     """
+    members = len(probability)
+    refuse_other_votes(votes, members)
     if votes == MEAN:
         return mean_opinion(probability) > threshold
-    counts = count_votes(probability, threshold)
-    members = probability.shape[0]
-    needed = majority(members) if votes in (None, MAJORITY) else votes
-    if not isinstance(needed, int) or not 1 <= needed <= members:
+    needed = votes if isinstance(votes, int) else majority(members)
+    return count_votes(probability, threshold) >= needed
+
+
+def refuse_other_votes(votes: Votes, members: int) -> None:
+    """Refuses a way to decide that so many members do not have.
+
+    Raises:
+        InputError: votes is no number of 1..members, nor "majority", "mean" or None.
+    """
+    if votes not in (None, MAJORITY, MEAN, *range(1, members + 1)):
         raise InputError(
-            f"votes: expected between 1 and {members} votes of {members} members, got {needed!r} "
+            f"votes: expected between 1 and {members} votes of {members} members, got {votes!r} "
             f"({MAJORITY} or {MEAN} would do)."
         )
-    return counts >= needed
 
 
 def _refuse_other_shapes(probability: torch.Tensor) -> None:

@@ -219,3 +219,9 @@ def test_cuda_gives_the_same(chest):
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     assert torch.equal(segment_lesions(*(volume.cuda() for volume in chest)).cpu(), segment_lesions(*chest))
+
+
+def test_votes_that_the_members_cannot_give_are_refused_before_any_study():
+    VoteHealthyd(votes=3, members=3)
+    with pytest.raises(InputError, match="between 1 and 3 votes of 3 members, got 4"):
+        VoteHealthyd(votes=4, members=3)
