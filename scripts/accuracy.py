@@ -161,7 +161,7 @@ def search(cases: dict[str, Case], rules: Rules) -> dict[str, Any]:
     highest = dice(best)
     for name, values in SEARCHED.items():
         for value in values:
-            if name == "votes" and value != MEAN and value > members:
+            if name == "votes" and value not in (MEAN, *range(1, members + 1)):
                 continue
             trial = {**best, name: value}
             reached = dice(trial)

@@ -7,11 +7,11 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, RandomizableTransform
 
-from normnet.intensity import HU_WINDOW
+from normnet.intensity import scale_window
 
 __all__ = ["TISSUE", "RandBreathingd", "with_ghost"]
 
-TISSUE = (40 - HU_WINDOW[0]) / (HU_WINDOW[1] - HU_WINDOW[0])
+TISSUE = scale_window(torch.tensor(40.0)).item()
 """Soft tissue, 40 HU, on the scaled image."""
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
+from normnet.boxes import boxes_round, widened
 from normnet.coarse_grid import block_factors, block_mean, grow, on_voxels, shrink
 from normnet.intensity import BRIGHT_HU
 from normnet.lung_sides import split_sides
@@ -155,7 +156,7 @@ def _lung_components(
     for index in np.argsort(-millilitres):
         if millilitres[index] < MIN_SHARE * largest:
             break
-        box = _widen(boxes[index], min(size), size)
+        box = widened(boxes[index], _in_voxels(min(size), size))
         part = labels[box] == index + 1
         shell = ndimage.binary_dilation(part) & ~part
         in_body = (
@@ -194,7 +195,7 @@ def _gas_pockets(coarse: np.ndarray, lungs: np.ndarray, size: Sequence[float]) -
     labels, _ = ndimage.label(grow(shrink(gas, POCKET_MM, size), POCKET_MM, size) & gas)
     pockets = np.zeros_like(gas)
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
-        near = _widen(box, POCKET_RING_MM[1], size)
+        near = widened(box, _in_voxels(POCKET_RING_MM[1], size))
         pocket = labels[near] == label
         ring = grow(pocket, POCKET_RING_MM[1], size) & ~grow(pocket, POCKET_RING_MM[0], size)
         around = coarse[near][ring]
@@ -203,15 +204,13 @@ def _gas_pockets(coarse: np.ndarray, lungs: np.ndarray, size: Sequence[float]) -
     return pockets
 
 
-def _widen(box: tuple[slice, ...], by_mm: float, size: Sequence[float]) -> tuple[slice, ...]:
-    """A box with a margin, within the field."""
-    margin = [int(np.ceil(by_mm / mm)) for mm in size]
-    return tuple(slice(max(0, s.start - wide), s.stop + wide) for s, wide in zip(box, margin, strict=True))
+def _in_voxels(by_mm: float, size: Sequence[float]) -> list[int]:
+    return [int(np.ceil(by_mm / mm)) for mm in size]
 
 
 def _close(lung: np.ndarray, coarse: np.ndarray, size: Sequence[float]) -> np.ndarray:
     """One lung with its vessels and dense ground glass, filled where tissue is cut off from the body."""
-    box = _widen(ndimage.find_objects(lung.astype(np.uint8))[0], 2 * DISEASE_MM, size)
+    (box,) = boxes_round(lung, _in_voxels(2 * DISEASE_MM, size))
     # Padded like the field's edge, so that the closing does not run along the edge into the chest wall.
     margin = int(np.ceil(DISEASE_MM / min(size))) + 1
     grown = np.pad(lung[box], margin, mode="edge")

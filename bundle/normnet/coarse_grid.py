@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import SimpleITK as sitk
 import torch
-from scipy import ndimage
+
+from normnet.boxes import boxes_round
 
 __all__ = ["block_factors", "block_mean", "grow", "on_voxels", "shrink", "smooth_on_voxels"]
 
@@ -82,8 +83,7 @@ def grow(mask: np.ndarray, radius_mm: float, size: Sequence[float]) -> np.ndarra
     """
     radius = [max(1, round(radius_mm / mm)) for mm in size]
     grown = np.zeros(mask.shape, dtype=bool)
-    for box in ndimage.find_objects(mask.astype(np.uint8)):  # one, round all of it
-        reached = tuple(slice(max(0, s.start - r), s.stop + r) for s, r in zip(box, radius, strict=True))
+    for reached in boxes_round(mask, radius):
         image = sitk.GetImageFromArray(mask[reached].astype(np.uint8))
         ball = sitk.BinaryDilate(image, radius[::-1], sitk.sitkBall)  # SimpleITK's axes run backwards
         grown[reached] = sitk.GetArrayViewFromImage(ball)
@@ -93,7 +93,6 @@ def grow(mask: np.ndarray, radius_mm: float, size: Sequence[float]) -> np.ndarra
 def shrink(mask: np.ndarray, radius_mm: float, size: Sequence[float]) -> np.ndarray:
     """Erodes by the same ball as `grow`; the field's edge does not erode."""
     shrunk = np.zeros(mask.shape, dtype=bool)
-    for box in ndimage.find_objects(mask.astype(np.uint8)):  # one, round all of it, and one layer beyond
-        near = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)
+    for near in boxes_round(mask, 1):
         shrunk[near] = ~grow(~mask[near], radius_mm, size)
     return shrunk

@@ -9,6 +9,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from scipy import ndimage
 
+from normnet.boxes import boxes_round
 from normnet.intensity import TAU
 
 __all__ = ["EDGE_DEPTH", "EDGE_SHARE", "RemoveErroneousEdgesd", "erroneous_edges", "mostly_on_edge"]
@@ -35,8 +36,7 @@ def mostly_on_edge(
         (X, Y, Z) bool, a part of `areas`.
     """
     found = np.zeros_like(areas)
-    for sides in ndimage.find_objects(areas.astype(np.uint8)):  # one, round all of them
-        box = tuple(slice(max(0, side.start - depth), side.stop + depth) for side in sides)
+    for box in boxes_round(areas, depth):
         labels, count = ndimage.label(areas[box])
         edge = lungs[box] & ~ndimage.binary_erosion(lungs[box], iterations=depth)
         size = np.bincount(labels.ravel(), minlength=count + 1)

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from normnet import classical_lungs, nnunet_lungs
+from normnet.boxes import boxes_round, widened
 from normnet.coarse_grid import block_factors, block_mean, grow, shrink, smooth_on_voxels
 from normnet.intensity import BRIGHT_HU
 
@@ -65,7 +66,7 @@ def join(
     labels, _ = ndimage.label(thick)
     joined = np.zeros_like(thick)
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
-        near = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)
+        near = widened(box, 1)
         part = labels[near] == label
         shell = ndimage.binary_dilation(part) & ~part
         joined[near] |= part & (aerated[near][shell].mean() >= MIN_CONTACT)
@@ -84,8 +85,7 @@ def on_ct_grid(
         shape: of the voxels' grid.
     """
     mask = np.zeros(shape, dtype=bool)
-    for box in ndimage.find_objects(dense.astype(np.uint8)):  # one, round all of it
-        blocks = tuple(slice(max(0, side.start - 2), side.stop + 2) for side in box)
+    for blocks in boxes_round(dense, 2):
         voxels = tuple(
             slice(side.start * factor, side.stop * factor if side.stop < n else None)
             for side, factor, n in zip(blocks, factors, dense.shape, strict=True)

@@ -1,6 +1,6 @@
 """What the ensemble calls healthy tissue: by the vote of its members (IV-B3), or by the mean of their logits."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import torch
 
@@ -21,10 +21,10 @@ __all__ = [
 HEALTHY_PROBABILITY = 0.95
 """A member calls a voxel healthy above this probability (IV-B3)."""
 
-MAJORITY = "majority"
+MAJORITY: Final = "majority"
 """In the place of a number of votes: more than half of the members', as in the paper."""
 
-MEAN = "mean"
+MEAN: Final = "mean"
 """In the place of a number of votes: the members' logits are averaged, and the threshold is that of their mean."""
 
 Votes = int | Literal["majority", "mean"] | None
@@ -97,7 +97,7 @@ def vote_healthy(
     refuse_other_votes(votes, members)
     if votes == MEAN:
         return mean_opinion(probability) > threshold
-    needed = votes if isinstance(votes, int) else majority(members)
+    needed = majority(members) if votes is None or votes == MAJORITY else votes
     return count_votes(probability, threshold) >= needed
 
 

@@ -27,6 +27,7 @@ def test_a_probability_at_the_threshold_is_no_vote():
 def test_the_number_of_votes_and_the_threshold_can_be_chosen():
     split = members(0.99, 0.6, 0.6, 0.1, 0.1)
     assert vote_healthy(split, votes=1).all()
+    assert vote_healthy(split, votes=1.0).all()  # as a command line may give it
     assert torch.equal(vote_healthy(split, votes="majority"), vote_healthy(split))
     assert vote_healthy(split, threshold=0.5).all()
     assert not vote_healthy(split, threshold=0.5, votes=4).any()
