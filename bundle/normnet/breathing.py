@@ -7,12 +7,9 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, RandomizableTransform
 
-from normnet.intensity import scale_window
+from normnet.intensity import SOFT_TISSUE
 
-__all__ = ["TISSUE", "RandBreathingd", "with_ghost"]
-
-TISSUE = scale_window(torch.tensor(40.0)).item()
-"""Soft tissue, 40 HU, on the scaled image."""
+__all__ = ["RandBreathingd", "with_ghost"]
 
 
 def with_ghost(
@@ -36,7 +33,7 @@ def with_ghost(
     moving = lungs[..., source] & ~other
     mixed = image.clone()
     here = mixed[..., source]
-    mixed[..., source] = torch.where(moving, (1 - share) * here + share * TISSUE, here)
+    mixed[..., source] = torch.where(moving, (1 - share) * here + share * SOFT_TISSUE, here)
     return mixed
 
 
