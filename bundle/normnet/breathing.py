@@ -7,9 +7,12 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, RandomizableTransform
 
-from normnet.intensity import SOFT_TISSUE
+from normnet.intensity import scale_window
 
-__all__ = ["RandBreathingd", "with_ghost"]
+__all__ = ["TISSUE", "RandBreathingd", "with_ghost"]
+
+TISSUE = scale_window(torch.tensor(40.0)).item()
+"""Soft tissue, 40 HU, on the scaled image."""
 
 
 def with_ghost(
@@ -33,7 +36,7 @@ def with_ghost(
     moving = lungs[..., source] & ~other
     mixed = image.clone()
     here = mixed[..., source]
-    mixed[..., source] = torch.where(moving, (1 - share) * here + share * SOFT_TISSUE, here)
+    mixed[..., source] = torch.where(moving, (1 - share) * here + share * TISSUE, here)
     return mixed
 
 

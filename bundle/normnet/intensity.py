@@ -2,7 +2,7 @@
 
 import torch
 
-__all__ = ["BRIGHT_HU", "HU_WINDOW", "SOFT_TISSUE", "TAU", "scale_window"]
+__all__ = ["BRIGHT_HU", "HU_WINDOW", "TAU", "scale_window"]
 
 HU_WINDOW = (-800.0, 100.0)
 """Window that is clipped and scaled to [0, 1], in HU (IV-B2)."""
@@ -25,7 +25,3 @@ def scale_window(ct: torch.Tensor) -> torch.Tensor:
     """
     low, high = HU_WINDOW
     return (ct.clamp(low, high) - low) / (high - low)
-
-
-SOFT_TISSUE = scale_window(torch.tensor(40.0)).item()
-"""Muscle, blood and organs, 40 HU, on the scaled image: what lies round the lungs."""

@@ -35,7 +35,6 @@ class RandSynthesizeLesionsd(Randomizable, MapTransform):
         lungs_key: the lung mask.
         lesion_key: where the lesion mask goes.
         target_key: where the healthy target goes.
-        healthy_key: where the image as it was goes (H); None: nowhere.
         largest_lung: lung voxels of the training set's largest volume, max_j |M_j|; lambda is the share of it that
             this volume's lungs make up, at most 1. None: lambda = 1.
         spec: name of a spec (`generator.SPECS`), a `SynthesisSpec`, or a dictionary of constants that differ from
@@ -50,7 +49,6 @@ class RandSynthesizeLesionsd(Randomizable, MapTransform):
         lungs_key: str = "lungs",
         lesion_key: str = "lesion",
         target_key: str = "target",
-        healthy_key: str | None = None,
         largest_lung: int | None = None,
         spec: str | SynthesisSpec | Mapping[str, Any] = "paper",
         tau: float = TAU,
@@ -60,7 +58,6 @@ class RandSynthesizeLesionsd(Randomizable, MapTransform):
         if len(self.keys) != 1:
             raise ValueError(f"RandSynthesizeLesionsd takes one image key, got {self.keys}")
         self.lungs_key, self.lesion_key, self.target_key = lungs_key, lesion_key, target_key
-        self.healthy_key = healthy_key
         self.largest_lung, self.tau, self.case_seed = largest_lung, tau, seed
         self.spec = named_spec(spec)
         self.times_seen = torch.zeros(SEEN_SLOTS, dtype=torch.int64).share_memory_()
@@ -93,8 +90,6 @@ class RandSynthesizeLesionsd(Randomizable, MapTransform):
             spec=self.spec,
         )
         target = healthy_target(healthy, lesion, self.tau)
-        if self.healthy_key is not None:
-            data[self.healthy_key] = image
         data[key] = like(image, ill)
         data[self.lesion_key] = like(lungs, lesion.to(torch.uint8))
         data[self.target_key] = like(lungs, target.to(torch.uint8))

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from normnet.breathing import RandBreathingd, with_ghost
-from normnet.intensity import SOFT_TISSUE
+from normnet.breathing import TISSUE, RandBreathingd, with_ghost
 
 
 @pytest.fixture
@@ -19,7 +18,7 @@ def lungs() -> torch.Tensor:
 def test_the_dome_shows_at_the_other_phase_in_the_moving_slices_alone(lungs: torch.Tensor) -> None:
     image = 0.1 * lungs.float()
     ghost = with_ghost(image, lungs, shift=5, slices=slice(11, 14), share=0.5)
-    assert ghost[4, 4, 11:14].tolist() == pytest.approx([0.5 * 0.1 + 0.5 * SOFT_TISSUE] * 3)
+    assert ghost[4, 4, 11:14].tolist() == pytest.approx([0.5 * 0.1 + 0.5 * TISSUE] * 3)
     changed = (ghost != image).nonzero()
     assert len(changed) == 9 * 3  # the dome's nine columns, three slices; its foot would move below slice 11
     assert changed[:, :2].min() == 3 and changed[:, :2].max() == 5

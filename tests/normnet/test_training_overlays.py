@@ -66,23 +66,6 @@ def test_scanners_vary_the_image_within_its_range_and_the_lungs(slab: dict[str, 
     assert torch.equal(untouched["image"], slab["image"])
 
 
-def test_thick_slices_reach_the_patches_and_the_lesions_stay_out_of_the_target(
-    slab: dict[str, torch.Tensor],
-) -> None:
-    parser = ConfigParser()
-    parser.read_config([f"{CONFIGS}/{file}.json" for file in ("train", "thick_slices")])
-    parser["train::volumes"], parser["synthetic_lesions::largest_lung"] = None, None
-    made = Compose(
-        [parser.get_parsed_content(name) for name in ("synthetic_lesions", "slice_thickness")]
-    ).set_random_state(seed=0)
-    thick = 0
-    for _ in range(8):
-        pair = made({"image": slab["image"], "lungs": slab["lungs"]})
-        thick += not torch.equal(pair["healthy"], slab["image"])
-        assert not ((pair["label"] > 0) & (pair["lesion"] > 0)).any()
-    assert 1 <= thick <= 7
-
-
 @pytest.mark.parametrize(
     ("files", "hu"), [(["train"], -600), (["train", "paper"], -500), (["inference"], -500)]
 )
