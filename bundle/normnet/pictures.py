@@ -76,6 +76,7 @@ def overlay_picture(
     if len({volume.shape for volume in volumes}) > 1:
         shapes = ", ".join(str(volume.shape) for volume in volumes)
         raise ValueError(f"expected volumes of one shape (X, Y, Z), got {shapes}")
+    volume_ml = np.count_nonzero(lesion) * float(np.prod(spacing)) / 1000
     share = 100 * np.count_nonzero(lesion) / max(np.count_nonzero(lungs), 1)
     frame = _frame(lungs, spacing)
     ct, lesion, healthy, lungs, disagreement = (volume[frame] for volume in volumes)
@@ -99,7 +100,7 @@ def overlay_picture(
         axes[0].text(
             0.02, 0.97, "R", color=INK, fontsize=7, va="top", bbox=plate, transform=axes[0].transAxes
         )
-    found = f"lesions {share:.1f} % of the lung" if lesion.any() else "no lesion found"
+    found = f"lesions {volume_ml:.1f} mL, {share:.2f} % of the lung" if lesion.any() else "no lesion found"
     _caption(figure, rows, heat, " \N{MIDDLE DOT} ".join(part for part in (title, found) if part))
     with written_whole(path) as beside:
         figure.savefig(beside, facecolor=GROUND)
