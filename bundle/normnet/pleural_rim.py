@@ -1,0 +1,92 @@
+"""The rim between a lesion and the pleura, which the border of a lung that holds air leaves out."""
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform, Orientation
+from monai.utils import convert_to_dst_type
+from scipy import ndimage
+
+from normnet.boxes import widened
+from normnet.ct_grid import to_grid_of
+from normnet.errors import InputError
+from normnet.intensity import BRIGHT_HU
+
+__all__ = ["PleuralRimd", "pleural_rim"]
+
+WALL_HU = -150.0
+"""The partial volume of a lesion and the chest wall lies below it, fat and muscle above, HU."""
+
+
+def pleural_rim(
+    lesion: np.ndarray, lungs: np.ndarray, ct: np.ndarray, spacing: tuple[float, ...], depth_mm: float
+) -> np.ndarray:
+    """Finds the voxels between lesions and the pleura.
+
+    The lungs end at -500 HU, halfway from air to the chest wall. Where a lesion touches the pleura, halfway from it to
+    the wall lies higher, and a rim of the lesion is left out. Here a voxel just outside the lungs, of that density,
+    belongs to what the nearest voxel of the lungs is.
+
+    Args:
+        lesion: (X, Y, Z) bool.
+        lungs: (X, Y, Z) bool.
+        ct: (X, Y, Z), HU.
+        spacing: voxel size along X, Y, Z in mm.
+        depth_mm: how far the rim reaches from the lungs, mm; 0 is none.
+
+    Returns:
+        (X, Y, Z) bool, outside the lungs.
+    """
+    rim = np.zeros(lungs.shape, dtype=bool)
+    labels, _ = ndimage.label(lesion & lungs)
+    # Twice the depth: what is nearest to a voxel of the rim lies in the box, whether lesion or not.
+    margin = [2 * int(np.ceil(depth_mm / step)) for step in spacing]
+    for label, tight in enumerate(ndimage.find_objects(labels), start=1):
+        box = widened(tight, margin)
+        outside = ~lungs[box]
+        distance, nearest = ndimage.distance_transform_edt(outside, sampling=spacing, return_indices=True)
+        between = outside & (distance <= depth_mm) & (ct[box] >= BRIGHT_HU) & (ct[box] < WALL_HU)
+        rim[box] |= between & (labels[box][tuple(nearest)] == label)
+    return rim
+
+
+class PleuralRimd(MapTransform):
+    """Gives lesions and lungs the rim between a lesion and the pleura (`pleural_rim`).
+
+    Args:
+        keys: lesion mask on the CT's grid, (1, X, Y, Z).
+        lungs_key: the lungs on the CT's grid turned to RAS, (1, X, Y, Z).
+        ct_key: the CT as it was read, (1, X, Y, Z), HU.
+        depth_mm: how far the rim reaches from the lungs, mm; 0 is the paper's, which has no rim.
+
+    Raises:
+        InputError: a depth that is not a distance.
+    """
+
+    def __init__(
+        self, keys: KeysCollection, lungs_key: str = "lung_mask", ct_key: str = "ct", depth_mm: float = 3.0
+    ) -> None:
+        super().__init__(keys)
+        if not isinstance(depth_mm, int | float) or not 0 <= depth_mm < np.inf:
+            raise InputError(f"rim_mm: expected a distance in mm, found {depth_mm!r}.")
+        self.lungs_key, self.ct_key, self.depth_mm = lungs_key, ct_key, depth_mm
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        data = dict(data)
+        ct: MetaTensor = data[self.ct_key]
+        for key in self.key_iterator(data):
+            mask: MetaTensor = data[self.lungs_key]
+            lesion = data[key][0].cpu().numpy() > 0
+            lungs = to_grid_of(mask[0].cpu().numpy() > 0, mask.affine, ct)
+            spacing = tuple(float(step) for step in ct.pixdim)
+            rim = pleural_rim(lesion, lungs, ct[0].cpu().numpy(), spacing, self.depth_mm)
+            in_ras = Orientation(axcodes="RAS", labels=None)(
+                MetaTensor(torch.as_tensor(rim)[None], ct.affine)
+            )
+            data[key] = data[key] | convert_to_dst_type(rim[None], data[key])[0]
+            data[self.lungs_key] = mask | convert_to_dst_type(in_ras, mask)[0]
+        return data
