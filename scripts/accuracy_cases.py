@@ -99,10 +99,6 @@ def prepared_cases(
 
     for name in (*DISEASED, HEALTHY):
         ask(name, _preprocessed(ct_dir / f"{name}.nii.gz", out, rules))
-    mask: MetaTensor = cases[HEALTHY].study["lung_mask"]
-    lungs = out / HEALTHY / "lungs.nii.gz"
-    lungs.parent.mkdir(exist_ok=True)
-    nib.save(nib.Nifti1Image(np.asarray(mask[0]).astype(np.uint8), mask.affine.numpy()), lungs)
     table = put_nodules(ct_dir, out)
     nodules = out / "nodules" / NODULES
     truth = np.asarray(nib.load(f"{nodules}_lesions.nii.gz").dataobj)

@@ -16,6 +16,7 @@ import fire
 import numpy as np
 import torch
 from figure import shrink
+from monai.bundle import ConfigParser
 from nodule_ct import draw_nodules, write_with_nodules
 from nodules import GROUND_GLASS_BELOW_HU, SIZES_MM3, found
 from ras_nifti import read
@@ -123,10 +124,10 @@ def put_nodules(cts: Path, out: Path) -> list[dict[str, Any]]:
         folder.mkdir(parents=True, exist_ok=True)
         generator = np.random.default_rng(SEED)
         ct, affine, spacing = read(cts / f"{HEALTHY}.nii.gz")
-        lungs, _, _ = read(out / HEALTHY / "lungs.nii.gz")
+        lungs = lungs_of(cts / f"{HEALTHY}.nii.gz")
         rows, nodules = draw_nodules(cts / "lidc_nodules", NODULE_COUNT, spacing, generator)
         path = folder / f"{NODULES}.nii.gz"
-        truth = write_with_nodules(path, ct, lungs > 0, affine, nodules, generator)
+        truth = write_with_nodules(path, ct, lungs, affine, nodules, generator)
         table = [
             {
                 "label": label,
@@ -140,6 +141,13 @@ def put_nodules(cts: Path, out: Path) -> list[dict[str, Any]]:
         with written_whole(listing) as beside:
             beside.write_text(json.dumps(table, indent=1), encoding="utf-8")
     return json.loads(listing.read_text())
+
+
+def lungs_of(ct: Path) -> np.ndarray:
+    """Finds the lungs as inference does, before there is any lesion: (X, Y, Z) bool, RAS."""
+    config = ConfigParser()
+    config.read_config(BUNDLE / "configs" / "inference.json")
+    return np.asarray(config.get_parsed_content("preprocessing")({"image": str(ct)})["lung_mask"][0]) > 0
 
 
 def false_percent(nodule: Path, results: Path) -> float:
