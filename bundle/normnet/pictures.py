@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from normnet.report import written_whole
+from normnet.report import MM3_PER_ML, written_whole
 
 __all__ = ["axial_slices", "overlay_picture"]
 
@@ -76,7 +76,7 @@ def overlay_picture(
     if len({volume.shape for volume in volumes}) > 1:
         shapes = ", ".join(str(volume.shape) for volume in volumes)
         raise ValueError(f"expected volumes of one shape (X, Y, Z), got {shapes}")
-    volume_ml = np.count_nonzero(lesion) * float(np.prod(spacing)) / 1000
+    volume_ml = np.count_nonzero(lesion) * float(np.prod(spacing)) / MM3_PER_ML
     share = 100 * np.count_nonzero(lesion) / max(np.count_nonzero(lungs), 1)
     frame = _frame(lungs, spacing)
     ct, lesion, healthy, lungs, disagreement = (volume[frame] for volume in volumes)

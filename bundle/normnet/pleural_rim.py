@@ -12,14 +12,12 @@ from monai.utils import convert_to_dst_type
 from scipy import ndimage
 
 from normnet.boxes import widened
+from normnet.classical_lungs import DISEASE_HU
 from normnet.ct_grid import to_grid_of
 from normnet.errors import InputError
 from normnet.intensity import BRIGHT_HU
 
 __all__ = ["PleuralRimd", "pleural_rim"]
-
-WALL_HU = -150.0
-"""The partial volume of a lesion and the chest wall lies below it, fat and muscle above, HU."""
 
 
 def pleural_rim(
@@ -49,7 +47,7 @@ def pleural_rim(
         box = widened(tight, margin)
         outside = ~lungs[box]
         distance, nearest = ndimage.distance_transform_edt(outside, sampling=spacing, return_indices=True)
-        between = outside & (distance <= depth_mm) & (ct[box] >= BRIGHT_HU) & (ct[box] < WALL_HU)
+        between = outside & (distance <= depth_mm) & (ct[box] >= BRIGHT_HU) & (ct[box] < DISEASE_HU)
         rim[box] |= between & (labels[box][tuple(nearest)] == label)
     return rim
 
