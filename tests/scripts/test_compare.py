@@ -10,6 +10,7 @@ from generator.cohort import write_cohort
 from scripts.compare_methods import METHODS, NORMNET, PAPER, SHIPPED, WITHOUT_GROWING
 from scripts.compare_page import Budget, Comparison, Scores, page
 from scripts.compare_plan import epochs
+from scripts.ras_nifti import read
 from tests.e2e.conftest import python
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -93,11 +94,11 @@ def test_methods_are_compared_and_what_is_done_is_not_done_again(cohorts: Path, 
     text = (tmp_path / "out" / "comparison.md").read_text()
     assert text.count("| VAE Restoration |") == 3
     results = tmp_path / "out" / "other"
-    once = in_ras(tmp_path / "out" / "cts" / "other" / "covid_3_lungs.nii.gz")
+    once = read(tmp_path / "out" / "cts" / "other" / "covid_3_lungs.nii.gz")[0] > 0
     assert once.any()
     for method in ("bright_lung", "restoration", NORMNET):
         lungs, lesion = (
-            in_ras(results / method / "results" / "covid_3" / f"{name}.nii.gz")
+            read(results / method / "results" / "covid_3" / f"{name}.nii.gz")[0] > 0
             for name in ("lungs", "lesion")
         )
         beyond = lungs & ~once  # only where NormNet's lesions reach the pleura
@@ -107,10 +108,6 @@ def test_methods_are_compared_and_what_is_done_is_not_done_again(cohorts: Path, 
     assert again.returncode == 0, again.stderr
     assert resting(tmp_path / "out", "*.nii.gz") == masks
     assert (tmp_path / "out" / "comparison.md").read_text() == text
-
-
-def in_ras(path: Path) -> np.ndarray:
-    return nib.as_closest_canonical(nib.load(path)).get_fdata() > 0
 
 
 @pytest.mark.slow

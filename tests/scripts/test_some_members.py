@@ -1,7 +1,5 @@
 """Some members of an ensemble as an ensemble of their own, by the real command."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +7,7 @@ import torch
 
 from normnet.checkpoints import load_weights, save_weights
 from normnet.ensemble import Ensemble
+from tests.e2e.conftest import python
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "some_members.py"
 
@@ -21,14 +20,9 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def some_members(three: Path, output: Path, members: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), str(three), str(output), "--members", members]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
-
-
 def test_the_chosen_members_answer_as_they_did(three: Path, tmp_path: Path) -> None:
     output = tmp_path / "some.pt"
-    done = some_members(three, output, "2,0")
+    done = python(str(SCRIPT), str(three), str(output), "--members", "2,0", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     image = torch.rand(1, 1, 16, 16, 16)
     with torch.no_grad():
@@ -41,7 +35,7 @@ def test_the_chosen_members_answer_as_they_did(three: Path, tmp_path: Path) -> N
 def test_a_member_that_there_is_not_is_refused_in_one_sentence(
     three: Path, tmp_path: Path, members: str
 ) -> None:
-    done = some_members(three, tmp_path / "some.pt", members)
+    done = python(str(SCRIPT), str(three), str(tmp_path / "some.pt"), "--members", members, cwd=tmp_path)
     assert done.returncode != 0
     assert len(done.stderr.strip().splitlines()) == 1 and "Traceback" not in done.stderr
     assert not any(tmp_path.iterdir())
