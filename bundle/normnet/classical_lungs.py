@@ -1,6 +1,6 @@
 """The lungs by thresholds and connected components, from the volume at hand alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy import ndimage
@@ -35,6 +35,10 @@ MIN_SHARE = 0.02
 
 MIN_ENCLOSED = 2.0
 """Directions of four (left, right, front, back) in which a lung meets the body on average; a couch, fewer."""
+
+MORE_OPEN = 0.5
+"""Of the four directions, so many more lead a lung's voxels past the body to outside air than the largest lung's, on
+average; those of air under clothes, one or two more."""
 
 SKIN_MM = 2.0
 """Partial volume between outside air and skin, mm."""
@@ -137,11 +141,20 @@ def _outside_air(coarse: np.ndarray) -> np.ndarray:
 
 def _enclosed(body: np.ndarray) -> np.ndarray:
     """In how many of the four in-plane directions each voxel meets the body."""
-    directions = np.zeros(body.shape, dtype=np.int8)
+    return sum(_met(body), start=np.zeros(body.shape, dtype=np.int8))
+
+
+def _open(body: np.ndarray, outside: np.ndarray) -> np.ndarray:
+    """In how many of the four in-plane directions each voxel meets outside air, and never the body."""
+    pairs = zip(_met(body), _met(outside), strict=True)
+    return sum((air & ~tissue for tissue, air in pairs), start=np.zeros(body.shape, dtype=np.int8))
+
+
+def _met(mask: np.ndarray) -> Iterator[np.ndarray]:
+    """Of each of the four in-plane directions: whether each voxel meets the mask there."""
     for axis in (0, 1):
-        directions += np.maximum.accumulate(body, axis)
-        directions += np.flip(np.maximum.accumulate(np.flip(body, axis), axis), axis)
-    return directions
+        yield np.maximum.accumulate(mask, axis)
+        yield np.flip(np.maximum.accumulate(np.flip(mask, axis), axis), axis)
 
 
 def _lung_components(
@@ -151,20 +164,24 @@ def _lung_components(
     labels, _ = ndimage.label(air)
     boxes = ndimage.find_objects(labels)
     millilitres = np.bincount(labels.ravel())[1:] * (np.prod(size) / 1000)
-    enclosed, skin = _enclosed(body), grow(outside, SKIN_MM, size)
-    lungs, largest = np.zeros_like(air), 0.0
+    enclosed, open_ways, skin = _enclosed(body), _open(body, outside), grow(outside, SKIN_MM, size)
+    lungs, largest, most_open = np.zeros_like(air), 0.0, np.inf
     for index in np.argsort(-millilitres):
         if millilitres[index] < MIN_SHARE * largest:
             break
         box = widened(boxes[index], _in_voxels(min(size), size))
         part = labels[box] == index + 1
         shell = ndimage.binary_dilation(part) & ~part
+        ways = open_ways[box][part].mean()
         in_body = (
-            enclosed[box][part].mean() >= MIN_ENCLOSED and body[box][shell].sum() > skin[box][shell].sum()
+            enclosed[box][part].mean() >= MIN_ENCLOSED
+            and ways <= most_open
+            and body[box][shell].sum() > skin[box][shell].sum()
         )
         if in_body and np.median(coarse[box][part]) >= GAS_HU:
             lungs[box] |= part
-            largest = max(largest, millilitres[index])
+            if largest == 0:
+                largest, most_open = millilitres[index], ways + MORE_OPEN
     if largest < MIN_LUNG_ML:
         found = f"the largest air region inside the body is {largest:.0f} mL"
         raise ValueError(f"no lungs: {found}, of at least {MIN_LUNG_ML:.0f} mL wanted")

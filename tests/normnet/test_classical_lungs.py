@@ -164,6 +164,14 @@ def test_clothes_on_the_chest_are_left_out():
     np.testing.assert_array_equal(segment(drawing.ct, SPACING), lungs)
 
 
+def test_air_that_clothes_keep_in_a_hollow_of_the_chest_is_left_out():
+    drawing, lungs = chest()
+    drawing.ct[drawing.box((-24, 60, -200), (24, 92, 200))] = LUNG  # chest left, right and behind
+    drawing.ct[drawing.box((-24, 92, -200), (24, 104, 200))] = -700
+
+    np.testing.assert_array_equal(segment(drawing.ct, SPACING), lungs)
+
+
 def test_gas_in_the_stomach_is_left_out_even_where_it_touches_the_lung():
     drawing, lungs = chest()
     stomach = drawing.ellipsoid((-75, 25, -110), (28, 28, 28)) & ~lungs
