@@ -14,6 +14,7 @@ from typing import Any
 import fire
 import matplotlib.pyplot as plt
 import numpy as np
+from altered_scans import ALTERED, LungScan
 from dense_lesions import with_dense_lesions
 from figure import shrink
 from markdown_table import table
@@ -63,6 +64,12 @@ clear scan, so that these have 100 there by construction. The copies hold dense 
 training's; *dense* is the share of the lung above {dense:.0f} HU. `cip64` is a tiny CT, 4 mm, with published labels
 (ChestImagingPlatform).
 
+## The same scan, altered
+
+Dice, per cent, with the altered scan's own share of the clear scan's lungs by thresholds; `{healthy}`.
+
+{altered}
+
 ## Real disease
 
 ![lungs by thresholds and joined](pictures/lungs.png)
@@ -111,6 +118,14 @@ def lung_accuracy(ct_dir: str, model: str, *, training: str) -> None:
         rows.append([name, f"{dense:.0f} %", *(_dice(mask, clear, spacing) for mask in masks.values())])
     shown = [(rows[-1][0], ct, masks)]
 
+    altered = []
+    for name, alter in tqdm(ALTERED.items(), desc="Altered"):
+        scan = alter(LungScan(healthy, clear, spacing))
+        dice = (
+            voxel_scores(segment(scan.ct, scan.spacing), scan.lungs)["DSC"] for segment in backends.values()
+        )
+        altered.append([name, *(f"{percent:.1f}" for percent in dice)])
+
     small = Orientation(axcodes="RAS", labels=None)(read_ct(cts / "cip64" / "ct-64.nrrd"))
     truth = read_mask(cts / "cip64" / "lm-64.nrrd", like=small)[0].numpy() > 0
     volume, size = small[0].numpy(), tuple(small.pixdim.tolist())
@@ -131,6 +146,7 @@ def lung_accuracy(ct_dir: str, model: str, *, training: str) -> None:
                 dice=table(["", "dense", *backends], rows),
                 healthy=HEALTHY,
                 dense=DENSE_HU,
+                altered=table(["", *backends], altered),
                 added=" and ".join(added),
                 credit=COVID_CT_MD,
                 seconds=table(list(seconds), [[f"{took:.0f} s" for took in seconds.values()]]),

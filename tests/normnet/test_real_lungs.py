@@ -10,6 +10,7 @@ from monai.transforms import Orientation
 from normnet.classical_lungs import segment
 from normnet.masks import read_mask
 from normnet.reading import read_ct
+from scripts.altered_scans import ALTERED, LungScan
 from tests.normnet.test_classical_lungs import dice
 
 
@@ -19,10 +20,10 @@ def read(path: Path) -> tuple[np.ndarray, tuple[float, ...]]:
 
 
 @functools.lru_cache(maxsize=1)
-def segmented(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
-    """A CT in HU, its lungs, and a voxel's volume in mL; tests of one CT in a row find its lungs once."""
+def segmented(path: Path) -> LungScan:
+    """A CT in HU and its lungs; tests of one CT in a row find its lungs once."""
     ct, spacing = read(path)
-    return ct, segment(ct, spacing), float(np.prod(spacing)) / 1000
+    return LungScan(ct, segment(ct, spacing), spacing)
 
 
 @pytest.mark.real_ct
@@ -39,11 +40,11 @@ def segmented(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
 def test_real_lungs_have_their_volume_without_trachea_and_heart(
     real_ct, name, low_ml, high_ml, bright, trachea, heart
 ):
-    ct, mask, voxel_ml = segmented(real_ct / name)
+    ct, mask, spacing = segmented(real_ct / name)
     assert ct[trachea] < -900
     assert ct[heart] > -100
 
-    assert low_ml < mask.sum() * voxel_ml < high_ml
+    assert low_ml < mask.sum() * np.prod(spacing) / 1000 < high_ml
     assert not mask[trachea]
     assert not mask[heart]
     assert (ct[mask] > -500).mean() < bright  # vessels and disease, but little of chest wall and hilum
@@ -57,6 +58,14 @@ def test_colon_under_a_thin_diaphragm_is_left_out(real_ct):
     assert gas.any()
 
     assert not mask[colon][gas].any()
+
+
+@pytest.mark.real_ct
+@pytest.mark.parametrize("name", ALTERED)
+def test_the_same_lungs_come_back_from_an_altered_scan(real_ct, name):
+    scan = ALTERED[name](segmented(real_ct / "normal001.nii.gz"))
+
+    assert dice(segment(scan.ct, scan.spacing), scan.lungs) > 0.98
 
 
 @pytest.mark.real_ct
