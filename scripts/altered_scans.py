@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-__all__ = ["ALTERED", "LungScan"]
+__all__ = ["ALTERED", "LungScan", "average_slices"]
 
 THICK_MM, SMALL, NOISE_HU, DEGREES, CUT_MM = 8.0, 0.55, 80.0, 25.0, 10.0
 AIR_HU, PADDING_HU = -1024.0, -3024.0
@@ -53,13 +53,23 @@ def cut_sides(scan: LungScan) -> LungScan:
 def thick(scan: LungScan) -> LungScan:
     """Averages slices to `THICK_MM`; the lungs by majority."""
     group = max(round(THICK_MM / scan.spacing[2]), 1)
-    count = scan.ct.shape[2] // group
+    ct, lungs = (average_slices(volume, group) for volume in (scan.ct, scan.lungs))
+    return LungScan(ct, lungs > 0.5, (*scan.spacing[:2], scan.spacing[2] * group))
 
-    def mean(volume: np.ndarray) -> np.ndarray:
-        whole = volume[:, :, : count * group].astype(np.float32)
-        return whole.reshape(*whole.shape[:2], count, group).mean(axis=3)
 
-    return LungScan(mean(scan.ct), mean(scan.lungs) > 0.5, (*scan.spacing[:2], scan.spacing[2] * group))
+def average_slices(volume: np.ndarray, group: int) -> np.ndarray:
+    """Averages slices in groups, as a thick slice does; those left over at the top are dropped.
+
+    Args:
+        volume: (X, Y, Z).
+        group: how many slices make one.
+
+    Returns:
+        (X, Y, Z // group) float32.
+    """
+    count = volume.shape[2] // group
+    whole = volume[:, :, : count * group].astype(np.float32)
+    return whole.reshape(*whole.shape[:2], count, group).mean(axis=3)
 
 
 def coarse(scan: LungScan) -> LungScan:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from altered_scans import average_slices
 from ct_with_lungs import ct_with_lungs
 from scipy import ndimage
 from synthetic_slabs import synthesize_in_slabs
@@ -57,15 +58,12 @@ class Situation:
 
 
 def thick(scan: Scan) -> Scan:
-    """Averages slices in groups, as a thick slice does; masks by majority."""
-    count = scan.ct.shape[2] // THICK_SLICES
-
-    def mean(volume: np.ndarray) -> np.ndarray:
-        whole = volume[:, :, : count * THICK_SLICES].astype(np.float32)
-        return whole.reshape(*whole.shape[:2], count, THICK_SLICES).mean(axis=3)
-
+    """Averages slices to thick ones; masks by majority."""
+    ct, lungs, lesions = (
+        average_slices(volume, THICK_SLICES) for volume in (scan.ct, scan.lungs, scan.lesions)
+    )
     spacing = (*scan.spacing[:2], scan.spacing[2] * THICK_SLICES)
-    return Scan(mean(scan.ct), mean(scan.lungs) > 0.5, mean(scan.lesions) > 0.5, spacing)
+    return Scan(ct, lungs > 0.5, lesions > 0.5, spacing)
 
 
 def padded(scan: Scan) -> Scan:
