@@ -6,10 +6,10 @@ MODEL is nnU-Net's model folder, trained without normal001 (`scripts/train_lungs
 """
 
 import time
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import fire
 import matplotlib.pyplot as plt
@@ -32,6 +32,9 @@ from normnet.metrics import voxel_scores
 from normnet.pictures import LUNG_WINDOW_HU
 from normnet.reading import read_ct
 from normnet.report import written_whole
+
+Segment = Callable[..., np.ndarray]
+"""A backend: a CT (X, Y, Z) in HU and its spacing in mm to the mask of its lungs."""
 
 COPIES, SEED = 5, 9000
 """Copies of the healthy CT with dense lesions, of other seeds than any training's."""
@@ -96,7 +99,7 @@ def lung_accuracy(ct_dir: str, model: str, *, training: str) -> None:
     """
     report_input_errors()
     cts, docs = Path(ct_dir).resolve(), Path(bundle_root()) / "docs"
-    backends: dict[str, Any] = {
+    backends: dict[str, Segment] = {
         "classical": classical_lungs.segment,
         "nnunet": partial(nnunet_lungs.segment, model=model),
         "joined": partial(joined_lungs.segment, model=model),
@@ -118,14 +121,6 @@ def lung_accuracy(ct_dir: str, model: str, *, training: str) -> None:
         rows.append([name, f"{dense:.0f} %", *(_dice(mask, clear, spacing) for mask in masks.values())])
     shown = [(rows[-1][0], ct, masks)]
 
-    altered = []
-    for name, alter in tqdm(ALTERED.items(), desc="Altered"):
-        scan = alter(LungScan(healthy, clear, spacing))
-        dice = (
-            voxel_scores(segment(scan.ct, scan.spacing), scan.lungs)["DSC"] for segment in backends.values()
-        )
-        altered.append([name, *(f"{percent:.1f}" for percent in dice)])
-
     small = Orientation(axcodes="RAS", labels=None)(read_ct(cts / "cip64" / "ct-64.nrrd"))
     truth = read_mask(cts / "cip64" / "lm-64.nrrd", like=small)[0].numpy() > 0
     volume, size = small[0].numpy(), tuple(small.pixdim.tolist())
@@ -146,13 +141,23 @@ def lung_accuracy(ct_dir: str, model: str, *, training: str) -> None:
                 dice=table(["", "dense", *backends], rows),
                 healthy=HEALTHY,
                 dense=DENSE_HU,
-                altered=table(["", *backends], altered),
+                altered=table(["", *backends], altered_rows(LungScan(healthy, clear, spacing), backends)),
                 added=" and ".join(added),
                 credit=COVID_CT_MD,
                 seconds=table(list(seconds), [[f"{took:.0f} s" for took in seconds.values()]]),
             ),
             encoding="utf-8",
         )
+
+
+def altered_rows(scan: LungScan, backends: Mapping[str, Segment]) -> list[list[str]]:
+    """Finds the lungs of the scan as others would give it, by each backend: rows of the page's table."""
+    rows = []
+    for name, alter in tqdm(ALTERED.items(), desc="Altered"):
+        ct, lungs, spacing = alter(scan)
+        dice = (voxel_scores(segment(ct, spacing), lungs)["DSC"] for segment in backends.values())
+        rows.append([name, *(f"{percent:.1f}" for percent in dice)])
+    return rows
 
 
 def draw(path: Path, shown: list[tuple[str, np.ndarray, dict[str, np.ndarray]]]) -> None:
