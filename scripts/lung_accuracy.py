@@ -69,7 +69,7 @@ training's; *dense* is the share of the lung above {dense:.0f} HU. `cip64` is a 
 
 ## The same scan, altered
 
-Dice, per cent, with the altered scan's own share of the clear scan's lungs by thresholds; `{healthy}`.
+Dice, per cent, with the lungs that thresholds find in `{healthy}` as it is, altered the same way.
 
 {altered}
 
