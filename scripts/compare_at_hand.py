@@ -43,8 +43,8 @@ scores. The shipped weights are trained on real CT alone, the others on three ge
 lesions they are two points behind, on nodules well ahead.
 
 With 150 iterations for each, 50 a member, the order was another: NormNet had a DSC of 58.1 and 39.9, bright lung 69.8
-and 43.5, nnU-Net 46.1 and 57.2. Its networks then call 0.2 and 2.9 % of the healthy bright voxels healthy, and its row is
-little more than its post-processing."""
+and 43.5, nnU-Net 46.1 and 57.2. Its networks then call 0.2 and 2.9 % of the healthy bright voxels healthy, and its
+row is little more than its post-processing."""
 
 
 @fire.decorators.SetParseFns(ct_dir=str, output_dir=str, page_path=str)
