@@ -73,6 +73,7 @@ def write(dice: dict[tuple[str, str], float], page: Path, about: str, command: s
             for who, points in curves.items():
                 width = 2.5 if who == "vote" else 1
                 axis.plot(list(points), list(points.values()), marker="o", label=who, lw=width)
+            axis.set_xlabel("iterations")
             axis.legend(fontsize=7)
         else:
             theirs = PAPER.get(table, {})
