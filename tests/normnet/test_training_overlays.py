@@ -66,6 +66,22 @@ def test_scanners_vary_the_image_within_its_range_and_the_lungs(slab: dict[str, 
     assert torch.equal(untouched["image"], slab["image"])
 
 
+def test_fibrosis_is_drawn_with_its_overlay_alone_and_is_healthy_tissue(
+    slab: dict[str, torch.Tensor],
+) -> None:
+    drawn = transform("fibrosis", "fibrosis")
+    walls = max((drawn(dict(slab))["image"] - slab["image"] for _ in range(20)), key=torch.sum)
+    assert (walls > 0.2).any()
+    assert not walls[slab["lungs"] == 0].any()
+    parser = ConfigParser()
+    parser.read_config([f"{CONFIGS}/{file}.json" for file in ("train", "fibrosis")])
+    steps = parser["train::preprocessing::transforms"]
+    assert steps.index("@fibrosis") < steps.index(
+        "@synthetic_lesions"
+    )  # which takes what is bright for healthy
+    assert torch.equal(transform("fibrosis")(dict(slab))["image"], slab["image"])
+
+
 @pytest.mark.parametrize(
     ("files", "hu"), [(["train"], -600), (["train", "paper"], -500), (["inference"], -500)]
 )
