@@ -8,6 +8,7 @@ import torch
 from altered_scans import average_slices
 from ct_with_lungs import ct_with_lungs
 from scipy import ndimage
+from scipy.spatial import KDTree
 from synthetic_slabs import synthesize_in_slabs
 
 from generator import PAPER, SynthesisSpec
@@ -21,6 +22,15 @@ THICK_SLICES = 5
 
 NOISE_HU = 60.0
 """Standard deviation of a low-dose scan's noise over the scan's own, HU."""
+
+CYST_MM, WALL_MM, WALL_HU, AIR_HU = 6.0, 1.5, -100.0, -950.0
+"""Honeycombs: size of a cyst, thickness of its wall, density of both."""
+
+HONEYCOMB_DEPTH_MM = 15.0
+"""How far below the pleura they reach."""
+
+PATCH_MM = 15.0
+"""Standard deviation of the noise that has honeycombs under half of the pleura only."""
 
 SEED = 11
 MARGIN = 10
@@ -79,6 +89,37 @@ def noisy(scan: Scan) -> Scan:
     return replace(scan, ct=(scan.ct + noise).astype(np.float32))
 
 
+def fibrotic(scan: Scan) -> Scan:
+    """Puts the honeycombs of old fibrosis under half of the pleura."""
+    rng = np.random.default_rng(SEED)
+    noise = ndimage.gaussian_filter(rng.standard_normal(scan.ct.shape), np.divide(PATCH_MM, scan.spacing))
+    depth = ndimage.distance_transform_edt(scan.lungs, sampling=scan.spacing)
+    where = scan.lungs & (depth < HONEYCOMB_DEPTH_MM) & (noise > 0)
+    walls = ndimage.gaussian_filter(cyst_walls(where, scan.spacing, rng), 0.5)  # partial volumes
+    honeycombs = AIR_HU + walls * (WALL_HU - AIR_HU)
+    return replace(scan, ct=np.where(where, np.maximum(scan.ct, honeycombs), scan.ct))
+
+
+def cyst_walls(
+    where: np.ndarray, spacing: tuple[float, float, float], rng: np.random.Generator
+) -> np.ndarray:
+    """Draws the walls between cysts, one round each point of a shaken lattice (Voronoi): float32, 1 in a wall.
+
+    Args:
+        where: (X, Y, Z) bool, the voxels asked for; 0 elsewhere.
+        spacing: voxel size, mm.
+        rng: of the points.
+    """
+    lattice = np.argwhere(np.ones(np.ceil(np.multiply(where.shape, spacing) / CYST_MM).astype(int)))
+    points = CYST_MM * (lattice + rng.random(lattice.shape))
+    distance, nearest = KDTree(points).query(np.argwhere(where) * spacing, k=2)
+    apart = np.linalg.norm(points[nearest[:, 0]] - points[nearest[:, 1]], axis=1)
+    from_middle = (distance[:, 1] ** 2 - distance[:, 0] ** 2) / (2 * apart)
+    walls = np.zeros(where.shape, dtype=np.float32)
+    walls[where] = from_middle < WALL_MM / 2
+    return walls
+
+
 FAINT = replace(PAPER, brightness=(0.3, 0.4))
 """Mean intensity of a lesion's bright part about tau: -530 to -440 HU."""
 
@@ -92,6 +133,7 @@ SITUATIONS = {
     "noise, 60 HU": Situation(scanned=noisy),
     "faint lesions": Situation(FAINT),
     "tiny lesions": Situation(TINY),
+    "fibrosis, honeycombs": Situation(scanned=fibrotic),
 }
 
 

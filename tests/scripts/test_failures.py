@@ -3,8 +3,24 @@
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
-from scripts.failure_cases import FAINT, NOISE_HU, TINY, Scan, noisy, padded, thick, with_lesions
+from scripts.failure_cases import (
+    CYST_MM,
+    FAINT,
+    HONEYCOMB_DEPTH_MM,
+    NOISE_HU,
+    TINY,
+    WALL_HU,
+    WALL_MM,
+    Scan,
+    cyst_walls,
+    fibrotic,
+    noisy,
+    padded,
+    thick,
+    with_lesions,
+)
 from scripts.failures import score
 
 
@@ -59,6 +75,31 @@ def test_faint_lesions_are_about_the_threshold_of_bright_tissue() -> None:
     ill = with_lesions(healthy_block(), FAINT)
     bright_part = torch.from_numpy(ill.ct[ill.lesions]).quantile(0.8)
     assert -650 < bright_part < -400
+
+
+def test_there_is_a_cyst_for_every_6_mm_and_walls_are_1_5_mm_thick() -> None:
+    voxel = 0.25
+    walls = cyst_walls(np.ones((120, 120, 120), dtype=bool), (voxel,) * 3, np.random.default_rng(0)) > 0
+    cysts, _ = ndimage.label(~walls)
+    large = np.bincount(cysts[cysts > 0]) * voxel**3 > 0.02 * CYST_MM**3  # the walls cut slivers off
+    assert large.sum() == pytest.approx((120 * voxel / CYST_MM) ** 3, rel=0.3)
+    half_thickness = ndimage.distance_transform_edt(walls, sampling=voxel)[walls].max()
+    assert WALL_MM / 2 <= half_thickness < WALL_MM  # thickest where walls meet
+
+
+def test_honeycombs_lie_under_the_pleura_in_the_lungs_and_hide_nothing() -> None:
+    block = healthy_block()
+    block.lungs[:10] = block.lungs[-10:] = block.lungs[:, :10] = block.lungs[:, -10:] = False
+    block.ct[~block.lungs] = 40
+    block.ct[40:50, 40:50] = 30  # a vessel
+    changed = fibrotic(block)
+    brighter = changed.ct != block.ct
+    assert brighter.any() and not brighter[~block.lungs].any()
+    deep = int(np.ceil(HONEYCOMB_DEPTH_MM / 0.8)) + 10
+    assert not brighter[deep:-deep, deep:-deep].any()
+    assert (changed.ct >= block.ct).all() and changed.ct[brighter].max() <= WALL_HU
+    assert not changed.lesions.any()
+    np.testing.assert_array_equal(changed.ct, fibrotic(block).ct)
 
 
 def test_scores_by_hand(scan: Scan) -> None:
