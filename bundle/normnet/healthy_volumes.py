@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from normnet.edges import RemoveErroneousEdgesd
 from normnet.exclusion import ExcludeFromLungsd, LoadExclusiond
+from normnet.lung_density import FULL_LUNG_HU
 from normnet.reading import LoadCTd
 from normnet.thorax import MODEL_SPACING, thorax_transforms
 
@@ -31,6 +32,7 @@ def healthy_transforms(
     lungs: str = "classical",
     spacing: Sequence[float] = MODEL_SPACING,
     load_exclusion: MapTransform | None = None,
+    full_lung_hu: float | None = FULL_LUNG_HU,
 ) -> Compose:
     """Composes all that happens to a healthy CT before lesions are put in: file to H and M, erroneous edges removed.
 
@@ -38,6 +40,7 @@ def healthy_transforms(
         lungs: name of the lung backend.
         spacing: of the model's grid, mm.
         load_exclusion: writes `exclude`, the mask of what is left out; `normnet.exclusion.LoadExclusiond` by default.
+        full_lung_hu: as `normnet.thorax.thorax_transforms` has it.
 
     Returns:
         From a datalist item to `image` (1, X, Y, Z) float16 in [0, 1] and `lungs` (1, X, Y, Z) uint8.
@@ -46,7 +49,9 @@ def healthy_transforms(
         [
             LoadCTd(keys="image"),
             load_exclusion or LoadExclusiond(keys="image"),
-            *thorax_transforms(lungs=lungs, spacing=spacing, more_masks=("exclude",)),
+            *thorax_transforms(
+                lungs=lungs, spacing=spacing, more_masks=("exclude",), full_lung_hu=full_lung_hu
+            ),
             ExcludeFromLungsd(keys="image"),
             RemoveErroneousEdgesd(keys="image"),
             *stored(["lungs"]),

@@ -7,6 +7,7 @@ from monai.config import KeysCollection
 from monai.transforms import CopyItemsd, CropForegroundd, MapTransform, Orientationd, Spacingd
 
 from normnet.intensity import scale_window
+from normnet.lung_density import FULL_LUNG_HU, InflateLungsd
 from normnet.lungs import SegmentLungsd
 
 __all__ = ["MODEL_SPACING", "ThoraxAread", "thorax_transforms"]
@@ -42,6 +43,7 @@ def thorax_transforms(
     lungs: str = "classical",
     spacing: Sequence[float] = MODEL_SPACING,
     more_masks: Sequence[str] = (),
+    full_lung_hu: float | None = FULL_LUNG_HU,
 ) -> list[MapTransform]:
     """Lists the transforms that turn `image`, a CT, into the thorax area on the model's grid.
 
@@ -52,6 +54,8 @@ def thorax_transforms(
         lungs: name of the lung backend, a key of `normnet.lungs.LUNG_BACKENDS`.
         spacing: voxel size of the model's grid, mm.
         more_masks: further masks to carry along, each a key with a (1, X, Y, Z) mask on the CT's grid.
+        full_lung_hu: clear lung of a full breath, HU, to which lungs that hold less air are brought
+            (`normnet.lung_density`); None leaves them, as the paper does.
     """
     masks = list(more_masks)
     keys = ["image", "lungs", *masks]
@@ -61,5 +65,6 @@ def thorax_transforms(
         CopyItemsd(keys="lungs", names="lung_mask"),
         CropForegroundd(keys=keys, source_key="lungs", margin=CROP_MARGIN, allow_smaller=True),
         Spacingd(keys=keys, pixdim=spacing, mode=["bilinear", *["nearest"] * (1 + len(masks))]),
+        InflateLungsd(keys="image", lungs_key="lungs", full_hu=full_lung_hu),
         ThoraxAread(keys="image", lungs_key="lungs"),
     ]
