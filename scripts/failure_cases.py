@@ -32,6 +32,9 @@ HONEYCOMB_DEPTH_MM = 15.0
 PATCH_MM = 15.0
 """Standard deviation of the noise that has honeycombs under half of the pleura only."""
 
+BREATHED_OUT_HU, BACK_TO_FRONT = 120.0, (1.6, 0.4)
+"""Breathing out: how much denser the air-filled lung gets, and which multiple of it at the back and at the front."""
+
 SEED = 11
 MARGIN = 10
 """Voxels kept round the lungs."""
@@ -89,6 +92,14 @@ def noisy(scan: Scan) -> Scan:
     return replace(scan, ct=(scan.ct + noise).astype(np.float32))
 
 
+def breathed_out(scan: Scan) -> Scan:
+    """Takes air out of the lungs, at the back, on which the patient lies, more than at the front."""
+    ((_, y, _),) = ndimage.find_objects(scan.lungs.astype(np.uint8))
+    denser = BREATHED_OUT_HU * np.interp(np.arange(scan.ct.shape[1]), (y.start, y.stop - 1), BACK_TO_FRONT)
+    air = np.clip(-scan.ct / 1000, 0, 1)
+    return replace(scan, ct=np.where(scan.lungs, scan.ct + denser[:, None] * air, scan.ct).astype(np.float32))
+
+
 def fibrotic(scan: Scan) -> Scan:
     """Puts the honeycombs of old fibrosis under half of the pleura."""
     rng = np.random.default_rng(SEED)
@@ -134,6 +145,7 @@ SITUATIONS = {
     "faint lesions": Situation(FAINT),
     "tiny lesions": Situation(TINY),
     "fibrosis, honeycombs": Situation(scanned=fibrotic),
+    "breathed out": Situation(scanned=breathed_out),
 }
 
 

@@ -6,6 +6,7 @@ import torch
 from scipy import ndimage
 
 from scripts.failure_cases import (
+    BREATHED_OUT_HU,
     CYST_MM,
     FAINT,
     HONEYCOMB_DEPTH_MM,
@@ -14,6 +15,7 @@ from scripts.failure_cases import (
     WALL_HU,
     WALL_MM,
     Scan,
+    breathed_out,
     cyst_walls,
     fibrotic,
     noisy,
@@ -54,6 +56,16 @@ def test_noise_has_its_standard_deviation_and_leaves_the_masks(scan: Scan) -> No
     noise = noisy(scan).ct - scan.ct
     assert noise.std() == pytest.approx(NOISE_HU, rel=0.05)
     assert noisy(scan).lesions is scan.lesions
+
+
+def test_breathing_out_makes_the_lungs_denser_at_the_back_most_and_nothing_else(scan: Scan) -> None:
+    denser = breathed_out(scan).ct - scan.ct
+    assert not denser[~scan.lungs].any()
+    back, front = denser[20, 5, 0], denser[20, 34, 0]
+    assert (back, front) == pytest.approx((1.6 * 0.85 * BREATHED_OUT_HU, 0.4 * 0.85 * BREATHED_OUT_HU))
+    assert denser[scan.lungs].mean() == pytest.approx(0.85 * BREATHED_OUT_HU)
+    vessel = Scan(np.full_like(scan.ct, 30), scan.lungs, scan.lesions, scan.spacing)
+    np.testing.assert_array_equal(breathed_out(vessel).ct, vessel.ct)
 
 
 def healthy_block() -> Scan:
