@@ -12,7 +12,19 @@ from typing import NamedTuple
 import fire
 import nibabel as nib
 import numpy as np
-from failure_cases import NOISE_HU, SITUATIONS, THICK_SLICES, Scan, healthy_scan, with_lesions
+from failure_cases import (
+    BACK_TO_FRONT,
+    BREATHED_OUT_HU,
+    CYST_MM,
+    HONEYCOMB_DEPTH_MM,
+    NOISE_HU,
+    SITUATIONS,
+    THICK_SLICES,
+    WALL_MM,
+    Scan,
+    healthy_scan,
+    with_lesions,
+)
 from figure import draw, overlay, shrink
 from markdown_table import table
 from nodules import found
@@ -45,9 +57,9 @@ class Scores(NamedTuple):
 TEMPLATE = """\
 # Failures
 
-The paper names its own: thick or padded slices, lesions below tau, tiny lesions, fibrosis called a lesion. Each but the
-last, for which there is no scan here, is made on purpose from one healthy scan that no network has seen, with the
-paper's synthetic lesions put in. **One scan, single trainings.** Research use, not a medical device.
+The paper names its own: thick or padded slices, lesions below tau, tiny lesions, fibrosis called a lesion. Here each is
+made on purpose from one healthy scan that no network has seen, with the paper's synthetic lesions put in; noise, and
+lungs breathed out, are two more. **One scan, single trainings.** Research use, not a medical device.
 
 This page is made by
 
@@ -67,8 +79,10 @@ This page is made by
 
 {false}
 
-Thick: {thick} mm, averaged; padded: these repeated to 1 mm; noise: {noise} HU more. Lungs: by thresholds, of the scan
-as it is, the same in every column.
+Thick: {thick} mm, averaged; padded: these repeated to 1 mm; noise: {noise} HU more. Honeycombs: cysts of {cyst} mm
+under half of the pleura, {depth} mm deep, with walls of {wall} mm; old scars, so healthy here. Breathed out: the
+lungs {denser} HU denser where they hold air, {back} times that at the back and {front} times at the front. Lungs: by
+thresholds, of the scan as it is, the same in every column.
 
 ![one slice of each](pictures/failures.png)
 
@@ -128,6 +142,12 @@ def failures(ct: str, output_dir: str, *, weights: Mapping[str, str], training: 
             training=training,
             thick=THICK_SLICES,
             noise=f"{NOISE_HU:.0f}",
+            cyst=f"{CYST_MM:.0f}",
+            depth=f"{HONEYCOMB_DEPTH_MM:.0f}",
+            wall=WALL_MM,
+            denser=f"{BREATHED_OUT_HU:.0f}",
+            back=BACK_TO_FRONT[0],
+            front=BACK_TO_FRONT[1],
             credit=COVID_CT_MD,
             **tables,
         )
