@@ -32,7 +32,7 @@ def healthy_transforms(
     lungs: str = "classical",
     spacing: Sequence[float] = MODEL_SPACING,
     load_exclusion: MapTransform | None = None,
-    full_lung_hu: float | None = FULL_LUNG_HU,
+    full_lung_hu: float = FULL_LUNG_HU,
 ) -> Compose:
     """Composes all that happens to a healthy CT before lesions are put in: file to H and M, erroneous edges removed.
 

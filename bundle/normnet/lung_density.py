@@ -10,6 +10,7 @@ from monai.transforms import MapTransform
 from scipy.stats import siegelslopes
 
 from normnet.coarse_grid import block_factors, block_mean
+from normnet.errors import InputError
 
 __all__ = ["EMPTY_LUNG_HU", "FULL_LUNG_HU", "InflateLungsd", "clear_lung", "inflate"]
 
@@ -20,8 +21,8 @@ EMPTY_LUNG_HU = -700.0
 """Clear lung at the end of a breath, HU. Lungs of which nothing is clearer than that are ill all over: they are
 stretched no further, lest the illness be stretched away."""
 
-SOFT_TISSUE_HU = 50.0
-"""What holds no air keeps its density, HU."""
+AIR_HU, SOFT_TISSUE_HU = -1000.0, 50.0
+"""Air, and soft tissue, which holds none and so keeps its density, HU."""
 
 BANDS, CLEAR_PERCENT = 10, 10.0
 """From back to front the lungs are cut into so many bands, and so much of each is taken for clear: lesions may fill the
@@ -87,19 +88,23 @@ class InflateLungsd(MapTransform):
     Args:
         keys: CT, (1, X, Y, Z), HU, Y from back to front.
         lungs_key: lung mask, (1, X, Y, Z).
-        full_hu: clear lung of a full breath, HU; None leaves every CT as it is, as the paper does.
+        full_hu: clear lung of a full breath, HU; no lung is denser than 0, which so leaves every CT as it is, as the
+            paper does.
+
+    Raises:
+        InputError: when `full_hu` is not between -1000, air, and 0.
     """
 
     def __init__(
-        self, keys: KeysCollection = "image", lungs_key: str = "lungs", full_hu: float | None = FULL_LUNG_HU
+        self, keys: KeysCollection = "image", lungs_key: str = "lungs", full_hu: float = FULL_LUNG_HU
     ) -> None:
+        if not isinstance(full_hu, int | float) or not AIR_HU <= full_hu <= 0:
+            raise InputError(f"full_lung_hu: expected HU from {AIR_HU:.0f} to 0, found {full_hu!r}.")
         super().__init__(keys)
         self.lungs_key, self.full_hu = lungs_key, full_hu
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         data = dict(data)
-        if self.full_hu is None:
-            return data
         for key in self.keys:
             ct = data[key]
             lungs = data[self.lungs_key][0].cpu().numpy() > 0

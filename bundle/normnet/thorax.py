@@ -43,7 +43,7 @@ def thorax_transforms(
     lungs: str = "classical",
     spacing: Sequence[float] = MODEL_SPACING,
     more_masks: Sequence[str] = (),
-    full_lung_hu: float | None = FULL_LUNG_HU,
+    full_lung_hu: float = FULL_LUNG_HU,
 ) -> list[MapTransform]:
     """Lists the transforms that turn `image`, a CT, into the thorax area on the model's grid.
 
@@ -55,7 +55,7 @@ def thorax_transforms(
         spacing: voxel size of the model's grid, mm.
         more_masks: further masks to carry along, each a key with a (1, X, Y, Z) mask on the CT's grid.
         full_lung_hu: clear lung of a full breath, HU, to which lungs that hold less air are brought
-            (`normnet.lung_density`); None leaves them, as the paper does.
+            (`normnet.lung_density`); 0 leaves them, as the paper does.
     """
     masks = list(more_masks)
     keys = ["image", "lungs", *masks]

@@ -5,6 +5,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
+from normnet.errors import InputError
 from normnet.lung_density import (
     EMPTY_LUNG_HU,
     FULL_LUNG_HU,
@@ -91,7 +92,13 @@ def test_lungs_that_are_ill_all_over_are_stretched_no_further_than_empty_ones() 
     assert torch.equal(inflate(image, torch.tensor(-400.0)), inflate(image, torch.tensor(EMPTY_LUNG_HU)))
 
 
-def test_the_transform_measures_each_ct_and_none_leaves_it_as_the_paper_does() -> None:
+@pytest.mark.parametrize("full_hu", [50, -1100, float("nan"), "null", None])
+def test_no_density_of_full_lungs_is_refused(full_hu: object) -> None:
+    with pytest.raises(InputError, match="full_lung_hu: expected HU from -1000 to 0, found "):
+        InflateLungsd(full_hu=full_hu)  # type: ignore[arg-type]
+
+
+def test_the_transform_measures_each_ct_and_0_leaves_it_as_the_paper_does() -> None:
     ct, lungs = chest(DENSER_AT_THE_BACK)
     affine = torch.diag(torch.tensor([*SPACING, 1.0], dtype=torch.float64))
     item = {
@@ -102,4 +109,4 @@ def test_the_transform_measures_each_ct_and_none_leaves_it_as_the_paper_does() -
     assert isinstance(image, MetaTensor) and torch.equal(image.affine, affine)
     np.testing.assert_allclose(image[0].numpy()[lungs], FULL_LUNG_HU, atol=5)
     np.testing.assert_array_equal(item["image"][0].numpy(), ct)
-    assert InflateLungsd(full_hu=None)(item)["image"] is item["image"]
+    assert InflateLungsd(full_hu=0)(item)["image"] is item["image"]
