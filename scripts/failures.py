@@ -86,7 +86,7 @@ thresholds, of the scan as it is, the same in every column.
 
 ![one slice of each](pictures/failures.png)
 
-*The slice with most true lesion: true positive green, false negative blue, false positive red. CT: {credit}.*
+*The slice with most true lesion: true positive green, false negative blue, false positive red. {credit}.*
 
 ## What this says
 
