@@ -1,6 +1,7 @@
 """What DESIGN.md asks of the house: imports run one way, the top level stays small, names say something."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -120,3 +121,13 @@ def test_every_dependency_has_a_version_in_the_constraints() -> None:
     ]
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     assert {normal(name) for name in wanted} <= {normal(line) for line in lines if "==" in line}
+
+
+def test_a_report_names_the_bundle_that_made_it() -> None:
+    """The package, its citation and the bundle have one version, and the bundle's changelog begins with it."""
+    metadata = json.loads((ROOT / "bundle" / "configs" / "metadata.json").read_text())
+    version = metadata["version"]
+    assert next(iter(metadata["changelog"])) == version
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == version
+    assert f'__version__ = "{version}"' in (ROOT / "bundle" / "normnet" / "__init__.py").read_text()
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
