@@ -11,6 +11,7 @@ from scipy.stats import siegelslopes
 
 from normnet.coarse_grid import block_factors, block_mean
 from normnet.errors import InputError
+from normnet.reading import AIR_HU
 
 __all__ = ["EMPTY_LUNG_HU", "FULL_LUNG_HU", "InflateLungsd", "clear_lung", "inflate"]
 
@@ -21,8 +22,8 @@ EMPTY_LUNG_HU = -700.0
 """Clear lung at the end of a breath, HU. Lungs of which nothing is clearer than that are ill all over: they are
 stretched no further, lest the illness be stretched away."""
 
-AIR_HU, SOFT_TISSUE_HU = -1000.0, 50.0
-"""Air, and soft tissue, which holds none and so keeps its density, HU."""
+SOFT_TISSUE_HU = 50.0
+"""What holds no air keeps its density, HU."""
 
 BANDS, CLEAR_PERCENT = 10, 10.0
 """From back to front the lungs are cut into so many bands, and so much of each is taken for clear: lesions may fill the
@@ -92,7 +93,7 @@ class InflateLungsd(MapTransform):
             paper does.
 
     Raises:
-        InputError: when `full_hu` is not between -1000, air, and 0.
+        InputError: when `full_hu` is not between `normnet.reading.AIR_HU` and 0.
     """
 
     def __init__(

@@ -94,7 +94,7 @@ def test_lungs_that_are_ill_all_over_are_stretched_no_further_than_empty_ones() 
 
 @pytest.mark.parametrize("full_hu", [50, -1100, float("nan"), "null", None])
 def test_no_density_of_full_lungs_is_refused(full_hu: object) -> None:
-    with pytest.raises(InputError, match="full_lung_hu: expected HU from -1000 to 0, found "):
+    with pytest.raises(InputError, match="full_lung_hu: expected HU from -1024 to 0, found "):
         InflateLungsd(full_hu=full_hu)  # type: ignore[arg-type]
 
 
