@@ -42,7 +42,6 @@ RULE = {
     "growing_steps": 10,
     "edge_depth": 0,
     "window": [96, 96, 48],
-    "halo": 8,
 }
 """The paper's post-processing at four times its voxel size; the growing steps stay voxels."""
 

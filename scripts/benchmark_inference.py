@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from normnet import bundle_root
 from normnet.inferers import has_reduced_precision
+from normnet.memory import keep_freed_memory
 
 MATRIX = 3072  # edge of the matrices whose product gives the machine's rate
 PATCH = (128, 128, 128)  # of nnU-Net's usual 3D full-resolution plan
@@ -71,6 +72,7 @@ def _ours(ct: str, threads: int, settings: dict[str, Any]) -> Run:
 
     with tempfile.TemporaryDirectory() as folder:
         config.update({"dataset_dir": ct, "output_dir": folder, **settings})
+        config.get_parsed_content("keep_memory")
         network = timed("weights", config.get_parsed_content, "weights").eval()
         study = config.get_parsed_content("studies")[0]
         field: tuple[int, int, int] = (0, 0, 0)
@@ -99,6 +101,7 @@ def _nnunet(field: tuple[int, int, int], windows: int, threads: int, reduced: bo
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
     torch.set_num_threads(threads)
+    keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     stages = len(FEATURES)
     settings = {

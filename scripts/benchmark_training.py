@@ -48,6 +48,7 @@ def benchmark_training(
         }
         for name, value in {**own, **settings}.items():
             config[name.replace("::", "#")] = value
+        config.get_parsed_content("keep_memory")
         trainer = config.get_parsed_content("train#trainer")
         profiler = BasicTimeProfiler()
         profiler.attach(trainer)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
-__all__ = ["Box", "boxes_round", "widened"]
+__all__ = ["Box", "boxes_in_cubes", "boxes_round", "widened"]
 
 Box = tuple[slice, ...]
 
@@ -18,6 +18,19 @@ def boxes_round(mask: np.ndarray, margin: int | Sequence[int] = 0) -> list[Box]:
         margin: how far the box reaches beyond, voxels, along every axis or along each.
     """
     return [widened(box, margin) for box in ndimage.find_objects(mask.astype(np.uint8))]
+
+
+def boxes_in_cubes(mask: np.ndarray, edge: int) -> list[Box]:
+    """Cuts the field into cubes, and draws one box round what of a mask each holds; none where it holds nothing.
+
+    Args:
+        mask: (X, Y, Z) bool.
+        edge: of the cubes, voxels; those at the end of the field are smaller.
+    """
+    places = np.ix_(*(np.arange(length) // edge for length in mask.shape))
+    counts = [-(-length // edge) for length in mask.shape]
+    cube = np.ravel_multi_index(np.broadcast_arrays(*places), counts).astype(np.int32) + 1
+    return [box for box in ndimage.find_objects(np.where(mask, cube, 0)) if box is not None]
 
 
 def widened(box: Box, margin: int | Sequence[int]) -> Box:

@@ -1,16 +1,15 @@
-"""How the networks are run: in reduced precision where the processor has it, and window by window over a whole CT."""
+"""How the networks are run: in training, and over a whole CT; in reduced precision where the processor has it."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from monai.inferers import Inferer, SimpleInferer
-from monai.utils import convert_to_dst_type
-from tqdm import tqdm
+from monai.inferers import Inferer, SimpleInferer, SlidingWindowInferer
+from monai.utils import BlendMode, convert_to_dst_type
 
 from normnet.ensemble import Ensemble
 from normnet.folding import folded
-from normnet.windows import ALIGNMENT, lung_windows
+from normnet.whole_thorax import probability_in_lungs, runs_whole
 
 __all__ = ["EnsembleInferer", "ReducedPrecisionInferer", "has_reduced_precision", "run_reduced"]
 
@@ -50,55 +49,39 @@ class ReducedPrecisionInferer(SimpleInferer):
 
 
 class EnsembleInferer(Inferer):
-    """Asks every member about the lungs, window by window (`normnet.windows`), on a folded copy of the network.
+    """Asks every member about the lungs, on a folded copy of the network (`normnet.folding`).
 
-    Takes the thorax area (B, 1, X, Y, Z) in [0, 1], 0 outside the lungs, and the `Ensemble`; gives float16
-    (B, members, X, Y, Z), 0 where no window keeps its result, far from any lung.
-
-    Each window sees a halo beyond what is kept of it. At 32 voxels the votes are those of the whole volume in one run,
-    so nothing has to be blended; at 16, one bright voxel in a thousand differs.
+    Takes the thorax area (B, 1, X, Y, Z) in [0, 1], 0 outside the lungs, and a network that gives a channel a member;
+    gives float16 (B, members, X, Y, Z). An `Ensemble` of U-Nets sees each thorax whole (`normnet.whole_thorax`), and
+    gives 0 far from any lung; any other network goes over it by MONAI's sliding windows.
 
     Raises:
         ValueError: there is no lung.
 
     Args:
-        roi_size: most voxels kept of one window: bounds the memory.
-        halo: rim that a window sees beyond what is kept of it, voxels.
+        roi_size: of the windows, voxels, which the network's strides must divide.
         reduced: bfloat16; None asks the device.
-        progress: whether a bar shows the windows.
+        progress: whether a bar shows the members, or the windows.
     """
 
     def __init__(
-        self,
-        roi_size: Sequence[int] = (320, 320, 160),
-        halo: int = 32,
-        reduced: bool | None = None,
-        progress: bool = False,
+        self, roi_size: Sequence[int] = (160, 160, 96), reduced: bool | None = None, progress: bool = False
     ) -> None:
         super().__init__()
-        self.roi_size, self.halo, self.reduced, self.progress = tuple(roi_size), halo, reduced, progress
+        self.reduced, self.progress = reduced, progress
+        self.windows = SlidingWindowInferer(roi_size, mode=BlendMode.GAUSSIAN, progress=progress)
 
     @torch.no_grad()
     def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        reduced = has_reduced_precision(inputs.device) if self.reduced is None else self.reduced
+        images = inputs.as_subclass(torch.Tensor)
+        if not images.any():
+            raise ValueError(f"expected a thorax area with lung in it, got {tuple(images.shape)} of zeros")
+        reduced = has_reduced_precision(images.device) if self.reduced is None else self.reduced
         if isinstance(network, Ensemble):
             network = folded(network)
-        volumes = inputs.as_subclass(torch.Tensor)
-        probability = [self._run(volume, network, reduced) for volume in volumes]
-        return convert_to_dst_type(torch.stack(probability), inputs, dtype=torch.float16)[0]
-
-    def _run(self, volume: torch.Tensor, network: Callable[..., Any], reduced: bool) -> torch.Tensor:
-        """(1, X, Y, Z) -> (members, X, Y, Z) float16."""
-        shape = volume.shape[1:]
-        windows = lung_windows(volume[0] > 0, self.roi_size, self.halo)
-        fill = [part for length in reversed(shape) for part in (0, -length % ALIGNMENT)]
-        padded = torch.nn.functional.pad(volume, fill)
-        if not windows:
-            raise ValueError(f"expected a thorax area with lung in it, got {tuple(volume.shape)} of zeros")
-        probability = torch.empty(0)
-        for window in tqdm(windows, desc="Windows", leave=False, disable=not self.progress):
-            result = run_reduced(network, padded[:, *window.seen][None], reduced=reduced)[0]
-            if not len(probability):
-                probability = result.new_zeros((len(result), *padded.shape[1:]), dtype=torch.float16)
-            probability[:, *window.kept] = result[:, *window.kept_of_seen]
-        return probability[:, : shape[0], : shape[1], : shape[2]]
+        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=reduced):
+            if runs_whole(network):
+                probability = probability_in_lungs(images, network, progress=self.progress)
+            else:
+                probability = self.windows(images, network)  # type: ignore[assignment]
+        return convert_to_dst_type(probability, inputs, dtype=torch.float16)[0]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from monai.networks.nets import BasicUNet, DynUNet, UNet
 
-__all__ = ["ARCHITECTURE", "ARCHITECTURES", "SubpixelUNet", "member_network"]
+__all__ = ["ARCHITECTURE", "ARCHITECTURES", "SubpixelUNet", "member_network", "to_blocks", "to_voxels"]
 
 
 class SubpixelUNet(torch.nn.Module):
@@ -30,13 +30,21 @@ class SubpixelUNet(torch.nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """(B, 1, X, Y, Z) -> (B, 1, X, Y, Z)."""
-        batch, _, x, y, z = image.shape
-        blocks = image.reshape(batch, x // 2, 2, y // 2, 2, z // 2, 2).permute(0, 2, 4, 6, 1, 3, 5)
-        blocks = blocks.reshape(batch, 8, x // 2, y // 2, z // 2).contiguous(
-            memory_format=torch.channels_last_3d
-        )
-        blocks = self.unet(blocks).reshape(batch, 2, 2, 2, x // 2, y // 2, z // 2)
-        return blocks.permute(0, 4, 1, 5, 2, 6, 3).reshape(batch, 1, x, y, z)
+        return to_voxels(self.unet(to_blocks(image)))
+
+
+def to_blocks(image: torch.Tensor) -> torch.Tensor:
+    """Makes channels of the voxels of each 2 x 2 x 2 block: (B, 1, 2X, 2Y, 2Z) -> (B, 8, X, Y, Z), channels last."""
+    batch, _, x, y, z = image.shape
+    blocks = image.reshape(batch, x // 2, 2, y // 2, 2, z // 2, 2).permute(0, 2, 4, 6, 1, 3, 5)
+    return blocks.reshape(batch, 8, x // 2, y // 2, z // 2).contiguous(memory_format=torch.channels_last_3d)
+
+
+def to_voxels(blocks: torch.Tensor) -> torch.Tensor:
+    """Undoes `to_blocks`: (B, 8, X, Y, Z) -> (B, 1, 2X, 2Y, 2Z)."""
+    batch, _, x, y, z = blocks.shape
+    voxels = blocks.reshape(batch, 2, 2, 2, x, y, z).permute(0, 4, 1, 5, 2, 6, 3)
+    return voxels.reshape(batch, 1, 2 * x, 2 * y, 2 * z)
 
 
 def _unet() -> torch.nn.Module:

@@ -38,7 +38,7 @@ def test_the_mask_is_that_of_one_plain_run_over_the_whole_volume(
     image, lungs = chest
     with torch.no_grad():
         plain = ensemble(image[None])[0]
-    fast = EnsembleInferer(roi_size=(48, 48, 32), reduced=reduced)(image[None], ensemble)[0]
+    fast = EnsembleInferer(reduced=reduced)(image[None], ensemble)[0]
     expected, found = (
         segment_lesions(image[0], lungs[0], vote_healthy(probability)) for probability in (plain, fast)
     )
