@@ -42,8 +42,8 @@ def benchmark_training(
             "output_dir": work,
             "ckpt_dir": work,
             "cache_dir": cache_dir or f"{work}/cache",
-            "max_iterations": WARM_UP + iterations,
-            "epoch_iterations": WARM_UP + iterations,
+            "max_iterations": WARM_UP + iterations + 1,
+            "epoch_iterations": WARM_UP + iterations + 1,
             "val_interval": 2,
         }
         for name, value in {**own, **settings}.items():
@@ -53,7 +53,8 @@ def benchmark_training(
         profiler = BasicTimeProfiler()
         profiler.attach(trainer)
         trainer.run()
-    waiting, working = profiler.dataflow_times[WARM_UP:].mean(), profiler.processing_times[WARM_UP:].mean()
+    counted = slice(WARM_UP, -1)  # ignite puts the wait of the first step, for the workers to start, in the last place
+    waiting, working = profiler.dataflow_times[counted].mean(), profiler.processing_times[counted].mean()
     step = float(waiting + working)
     device = config.get_parsed_content("device")
     print(f"{1 / step:.2f} iterations a second on {device}, {torch.get_num_threads()} threads")
