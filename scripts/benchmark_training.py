@@ -53,7 +53,8 @@ def benchmark_training(
         profiler = BasicTimeProfiler()
         profiler.attach(trainer)
         trainer.run()
-    counted = slice(WARM_UP, -1)  # ignite puts the wait of the first step, for the workers to start, in the last place
+    # Ignite stores the wait of the first step, in which the workers start, as the last one's.
+    counted = slice(WARM_UP, -1)
     waiting, working = profiler.dataflow_times[counted].mean(), profiler.processing_times[counted].mean()
     step = float(waiting + working)
     device = config.get_parsed_content("device")
