@@ -10,6 +10,7 @@ from normnet.corrections import corrected_transforms, lesion_free_transforms
 from normnet.errors import InputError
 from normnet.healthy_volumes import HealthyVolumes, healthy_transforms
 from normnet.intensity import TAU
+from normnet.lung_density import FULL_LUNG_HU
 from normnet.studies import listed_item, load_datalist
 from normnet.thorax import MODEL_SPACING
 
@@ -65,9 +66,10 @@ def corrected_volumes(
     lungs: str = "classical",
     spacing: Sequence[float] = MODEL_SPACING,
     tau: float = TAU,
+    full_lung_hu: float = FULL_LUNG_HU,
 ) -> HealthyVolumes:
     """Gives the corrected scans on the model's grid: see `normnet.corrections.corrected_transforms`."""
-    transform = corrected_transforms(lungs=lungs, spacing=tuple(spacing), tau=tau)
+    transform = corrected_transforms(lungs=lungs, spacing=tuple(spacing), tau=tau, full_lung_hu=full_lung_hu)
     return HealthyVolumes(load_corrections(dataset_dir, section), transform, cache_dir)
 
 
@@ -78,6 +80,7 @@ def volumes_without_lesions(
     cache_dir: str | Path,
     lungs: str = "classical",
     spacing: Sequence[float] = MODEL_SPACING,
+    full_lung_hu: float = FULL_LUNG_HU,
 ) -> HealthyVolumes:
     """Gives the lungs that synthetic lesions are put into: healthy CTs, or what is free of lesions in corrected ones.
 
@@ -87,14 +90,15 @@ def volumes_without_lesions(
         cache_dir: a folder for the preprocessed volumes.
         lungs: name of the lung backend.
         spacing: of the model's grid, mm.
+        full_lung_hu: as `normnet.thorax.thorax_transforms` has it.
 
     Raises:
         InputError: there are neither.
     """
     if _read(Path(dataset_dir) / "dataset.json").get(section):
-        healthy = healthy_transforms(lungs=lungs, spacing=tuple(spacing))
+        healthy = healthy_transforms(lungs=lungs, spacing=tuple(spacing), full_lung_hu=full_lung_hu)
         return HealthyVolumes(load_datalist(dataset_dir, section), healthy, cache_dir)
-    lesion_free = lesion_free_transforms(lungs=lungs, spacing=tuple(spacing))
+    lesion_free = lesion_free_transforms(lungs=lungs, spacing=tuple(spacing), full_lung_hu=full_lung_hu)
     return HealthyVolumes(load_corrections(dataset_dir, section), lesion_free, cache_dir)
 
 

@@ -11,6 +11,7 @@ from generator import healthy_target
 from normnet.healthy_volumes import healthy_transforms, stored
 from normnet.intensity import TAU
 from normnet.lesion_labels import LoadLesionsd
+from normnet.lung_density import FULL_LUNG_HU
 from normnet.reading import LoadCTd
 from normnet.thorax import MODEL_SPACING, thorax_transforms
 
@@ -18,7 +19,11 @@ __all__ = ["CorrectedTargetd", "corrected_transforms", "lesion_free_transforms"]
 
 
 def corrected_transforms(
-    *, lungs: str = "classical", spacing: Sequence[float] = MODEL_SPACING, tau: float = TAU
+    *,
+    lungs: str = "classical",
+    spacing: Sequence[float] = MODEL_SPACING,
+    tau: float = TAU,
+    full_lung_hu: float = FULL_LUNG_HU,
 ) -> Compose:
     """Composes all that happens to a corrected scan: files to thorax area, lesions and what is healthy.
 
@@ -28,6 +33,7 @@ def corrected_transforms(
         lungs: name of the lung backend.
         spacing: of the model's grid, mm.
         tau: threshold of bright tissue on the scaled image.
+        full_lung_hu: as `normnet.thorax.thorax_transforms` has it.
 
     Returns:
         From `image` and `exclude` (the annotator's lesion mask), both paths, to `image` (1, X, Y, Z) float16 in
@@ -37,24 +43,37 @@ def corrected_transforms(
         [
             LoadCTd(keys="image"),
             LoadLesionsd(keys="image"),
-            *thorax_transforms(lungs=lungs, spacing=spacing, more_masks=("exclude",)),
+            *thorax_transforms(
+                lungs=lungs, spacing=spacing, more_masks=("exclude",), full_lung_hu=full_lung_hu
+            ),
             CorrectedTargetd(keys="image", tau=tau),
             *stored(["label", "lesion", "tissue"]),
         ]
     )
 
 
-def lesion_free_transforms(*, lungs: str = "classical", spacing: Sequence[float] = MODEL_SPACING) -> Compose:
+def lesion_free_transforms(
+    *,
+    lungs: str = "classical",
+    spacing: Sequence[float] = MODEL_SPACING,
+    full_lung_hu: float = FULL_LUNG_HU,
+) -> Compose:
     """Composes what makes a healthy volume of a corrected scan: the lesions are left out of its lungs.
 
     Args:
         lungs: name of the lung backend.
         spacing: of the model's grid, mm.
+        full_lung_hu: as `normnet.thorax.thorax_transforms` has it.
 
     Returns:
         From `image` and `exclude`, both paths, to the volumes of `normnet.healthy_volumes.healthy_transforms`.
     """
-    return healthy_transforms(lungs=lungs, spacing=spacing, load_exclusion=LoadLesionsd(keys="image"))
+    return healthy_transforms(
+        lungs=lungs,
+        spacing=spacing,
+        load_exclusion=LoadLesionsd(keys="image"),
+        full_lung_hu=full_lung_hu,
+    )
 
 
 class CorrectedTargetd(MapTransform):

@@ -1,6 +1,7 @@
 """Corrected scans: the target, and masks that lie on other grids than their scan."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
@@ -9,12 +10,14 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
+from monai.transforms import Compose
 
 from normnet.correction_list import held_out_studies, load_corrections
 from normnet.correction_scores import pooled_dice
-from normnet.corrections import CorrectedTargetd
+from normnet.corrections import CorrectedTargetd, corrected_transforms, lesion_free_transforms
 from normnet.errors import InputError
 from normnet.lesion_labels import LoadLesionsd, lesions_on_grid, read_lesions
+from normnet.lung_density import InflateLungsd
 
 AFFINE = np.diag([1.0, 1.0, 2.0, 1.0])
 SHAPE = (4, 5, 6)
@@ -61,6 +64,12 @@ def test_without_lesions_all_bright_tissue_is_healthy() -> None:
     nothing, lungs = torch.zeros(1, 1, 1, 2), torch.ones(1, 1, 1, 2)
     data = CorrectedTargetd(keys="image", tau=0.5)({"image": thorax, "lungs": lungs, "exclude": nothing})
     assert data["label"].int().flatten().tolist() == [0, 1] and not data["lesion"].any()
+
+
+@pytest.mark.parametrize("transforms", [corrected_transforms, lesion_free_transforms])
+def test_corrected_lungs_are_brought_to_the_density_asked_for(transforms: Callable[..., Compose]) -> None:
+    steps = transforms(full_lung_hu=0).transforms
+    assert [step.full_hu for step in steps if isinstance(step, InflateLungsd)] == [0]
 
 
 def test_a_mask_on_the_scans_own_grid_is_taken_as_it_is(tmp_path: Path) -> None:
