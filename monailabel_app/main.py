@@ -30,6 +30,7 @@ from monailabel.tasks.activelearning.random import Random
 
 from normnet import __version__, bundle_root
 from normnet.errors import InputError
+from normnet.memory import keep_freed_memory
 
 
 class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no types.
@@ -47,6 +48,7 @@ class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no ty
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        keep_freed_memory()
         bundle = Path(conf.get("bundle") or bundle_root())
         overlay = Path(conf["overlay"]) if conf.get("overlay") else None
         self.model_dir = Path(conf.get("model_dir") or Path(app_dir) / "model")
