@@ -104,6 +104,8 @@ def to_grid_of(volume: np.ndarray, affine: torch.Tensor, ct: MetaTensor) -> np.n
 
 def save_nifti(volume: np.ndarray, affine: torch.Tensor, path: Path) -> None:
     """Saves a volume, (X, Y, Z), as NIfTI in mm."""
-    image = nib.Nifti1Image(volume, affine.cpu().numpy())
+    # As the file has it, x runs fastest: nibabel gathers any other order slice by slice, in twice the time.
+    in_order = torch.as_tensor(volume).permute(2, 1, 0).contiguous().numpy().T
+    image = nib.Nifti1Image(in_order, affine.cpu().numpy())
     image.header.set_xyzt_units("mm")
     nib.save(image, os.fspath(path))
