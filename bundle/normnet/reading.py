@@ -231,12 +231,13 @@ def _hounsfield(ct: np.ndarray, path: Path) -> np.ndarray:
     broken = ct.size - int(np.count_nonzero(np.isfinite(ct)))
     if broken:
         raise InputError(f"{path}: expected finite values in HU, got {broken} that are NaN or infinite.")
-    inside = ct[ct > AIR_HU]  # Padding would pass for air.
-    if not inside.size:
+    inside = ct > AIR_HU  # Padding would pass for air.
+    voxels = np.count_nonzero(inside)
+    if not voxels:
         raise InputError(f"{path}: expected a chest CT in HU, but no voxel lies above {AIR_HU:g}.")
-    low, high = float(inside.min()), float(inside.max())
-    lung = np.count_nonzero(inside < LUNG_BELOW_HU) / inside.size
-    tissue = np.count_nonzero(inside > TISSUE_ABOVE_HU) / inside.size
+    low, high = float(ct.min(where=inside, initial=np.inf)), float(ct.max())
+    lung = np.count_nonzero(inside & (ct < LUNG_BELOW_HU)) / voxels
+    tissue = np.count_nonzero(ct > TISSUE_ABOVE_HU) / voxels
     if low >= 0 and high > -AIR_HU:
         raise InputError(
             f"{path}: expected HU, got stored values of {low:g} to {high:g}: "
