@@ -41,7 +41,6 @@ RULE = {
     "full_kernel": 3,
     "growing_steps": 10,
     "edge_depth": 0,
-    "window": [96, 96, 48],
 }
 """The paper's post-processing at four times its voxel size; the growing steps stay voxels."""
 

@@ -44,7 +44,6 @@ THIRD_RESOLUTION = {
     "spacing": list(SPACING),
     "lungs_backend": "classical",
     "patch_size": [64, 64, 32],
-    "window": [64, 64, 32],
     "synthesis": {
         "small_radius": [1, 3],
         "medium_radius": [3, 10],

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-OVERLAY = {"spacing": [3.6, 3.6, 5.0], "window": [96, 96, 48], "edge_depth": 0}
+OVERLAY = {"spacing": [3.6, 3.6, 5.0], "edge_depth": 0}
 """Laid over the bundle's inference.json: a coarse grid, which one window nearly covers, and whose two voxels of edge
 would be most of a centimetre."""
 

@@ -22,7 +22,7 @@ TRAINING = {
     "num_workers": 0,
     "reduced_precision": False,
 }
-SEGMENTING = {**COARSE, "members": 2, "window": [48, 48, 16], "edge_depth": 0}
+SEGMENTING = {**COARSE, "members": 2, "edge_depth": 0}
 
 
 def bundle_command(run_id: str, configs: list[str], folder: Path = CONFIGS, **settings: object) -> list[str]:

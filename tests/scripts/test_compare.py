@@ -23,7 +23,6 @@ TINY = {
     "patch_size": [32, 32, 16],
     "batch_size": 4,
     "patches_per_slab": 2,
-    "window": [48, 48, 16],
     "num_workers": 0,
 }
 
