@@ -1,6 +1,7 @@
 """The lungs by thresholds, and the consolidated lung that thresholds miss by a lung network."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from scipy import ndimage
@@ -26,7 +27,7 @@ def segment(ct: np.ndarray, spacing: Sequence[float], model: str) -> np.ndarray:
     """Segments both lungs, consolidation against the pleura included.
 
     Thresholds set the border wherever the lung holds air, to the voxel; the network is asked on blocks of about 3 mm,
-    where it takes a tenth of the time, and adds what is dense.
+    where it takes a tenth of the time, and adds what is dense. Both work at once: neither keeps two cores busy.
 
     Args:
         ct: (X, Y, Z) float, HU, RAS.
@@ -40,10 +41,13 @@ def segment(ct: np.ndarray, spacing: Sequence[float], model: str) -> np.ndarray:
         InputError: nnunetv2 is not installed, or the folder holds no finished model.
         ValueError: the thresholds find no lungs; the message says what was found.
     """
-    aerated = classical_lungs.segment(ct, spacing)
     factors, size = block_factors(spacing, NETWORK_MM)
-    coarse, share = block_mean(ct, factors), block_mean(aerated.astype(np.float32), factors)
-    dense = join(coarse, share > 0.5, nnunet_lungs.segment(coarse, size, model), size)
+    coarse = block_mean(ct, factors)
+    with ThreadPoolExecutor(1) as beside:
+        by_network = beside.submit(nnunet_lungs.segment, coarse, size, model)
+        aerated = classical_lungs.segment(ct, spacing)
+    share = block_mean(aerated.astype(np.float32), factors)
+    dense = join(coarse, share > 0.5, by_network.result(), size)
     return aerated | on_ct_grid(dense, share, factors, ct.shape)
 
 
