@@ -11,7 +11,7 @@ from normnet.ensemble import Ensemble
 from normnet.folding import folded
 from normnet.whole_thorax import probability_in_lungs, runs_whole
 
-__all__ = ["EnsembleInferer", "ReducedPrecisionInferer", "has_reduced_precision", "run_reduced"]
+__all__ = ["EnsembleInferer", "ReducedPrecisionInferer", "has_reduced_precision"]
 
 
 def has_reduced_precision(device: torch.device) -> bool:
@@ -25,15 +25,8 @@ def has_reduced_precision(device: torch.device) -> bool:
     return bool(torch.cpu.get_capabilities().get("amx_bf16"))
 
 
-def run_reduced(network: Callable[..., torch.Tensor], image: torch.Tensor, *, reduced: bool) -> torch.Tensor:
-    """Runs a network under bfloat16 autocast, or plainly; the result is float32 either way."""
-    image = image.contiguous(memory_format=torch.channels_last_3d)
-    with torch.autocast(image.device.type, dtype=torch.bfloat16, enabled=reduced):
-        return network(image).float()
-
-
 class ReducedPrecisionInferer(SimpleInferer):
-    """Runs the network as it is, in bfloat16 where the device has it; used in training.
+    """Runs the network as it is, in bfloat16 where the device has it, and gives float32; used in training.
 
     Args:
         reduced: None asks the device.
@@ -45,7 +38,9 @@ class ReducedPrecisionInferer(SimpleInferer):
 
     def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         reduced = has_reduced_precision(inputs.device) if self.reduced is None else self.reduced
-        return run_reduced(network, inputs, reduced=reduced)
+        inputs = inputs.contiguous(memory_format=torch.channels_last_3d)
+        with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=reduced):
+            return network(inputs).float()
 
 
 class EnsembleInferer(Inferer):

@@ -11,7 +11,7 @@ from normnet.boxes import boxes_in_cubes
 from normnet.ensemble import Ensemble
 from normnet.network import SubpixelUNet, to_blocks, to_voxels
 
-__all__ = ["ALIGNMENT", "CUBE", "probability_in_lungs", "runs_whole"]
+__all__ = ["CUBE", "probability_in_lungs", "runs_whole"]
 
 ALIGNMENT = 16
 """A volume is filled up to multiples of it, voxels: four halvings, the most that a U-Net here has."""
