@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib
 from markdown_table import table as markdown
 
-from normnet.report import written_whole
+from normnet.whole_file import written_whole
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

@@ -24,8 +24,8 @@ from normnet.checkpoints import weights_hash
 from normnet.errors import report_input_errors
 from normnet.intensity import TAU
 from normnet.metrics import voxel_scores
-from normnet.report import written_whole
 from normnet.vote import HEALTHY_PROBABILITY, MAJORITY, MEAN, count_votes, mean_opinion
+from normnet.whole_file import written_whole
 
 MOST_FALSE_PERCENT = 0.1
 """Of a healthy lung called lesion, that the search of the rules allows."""

@@ -23,9 +23,9 @@ from generator.cohort import write_cohort
 from normnet import bundle_root
 from normnet.errors import report_input_errors
 from normnet.metrics import voxel_scores
-from normnet.report import written_whole
 from normnet.results import study_result
 from normnet.studies import find_studies
+from normnet.whole_file import written_whole
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # monailabel_app is no installed package.

@@ -22,8 +22,8 @@ from normnet import bundle_root
 from normnet.baselines.threshold import chosen_threshold, mask_folder, threshold_for_folder
 from normnet.ensemble import merge_members
 from normnet.errors import InputError, report_input_errors
-from normnet.report import written_whole
 from normnet.studies import find_studies
+from normnet.whole_file import written_whole
 
 PAPER_ITERATIONS = 6000
 """Of each compared method (IV-C)."""

@@ -22,7 +22,7 @@ from normnet.ensemble import merge_members
 from normnet.errors import report_input_errors
 from normnet.inferers import ReducedPrecisionInferer
 from normnet.network import ARCHITECTURES, member_network
-from normnet.report import written_whole
+from normnet.whole_file import written_whole
 
 CONFIGS = Path(bundle_root()) / "configs"
 BATCH = (8, 1, 128, 128, 32)

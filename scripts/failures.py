@@ -38,9 +38,9 @@ from normnet import bundle_root
 from normnet.errors import report_input_errors
 from normnet.intensity import HU_WINDOW
 from normnet.metrics import voxel_scores
-from normnet.report import written_whole
 from normnet.starting_weights import count_members
 from normnet.studies import beside_ct
+from normnet.whole_file import written_whole
 
 DOCS = Path(bundle_root()) / "docs"
 CONNECTED = np.ones((3, 3, 3))

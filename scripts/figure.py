@@ -19,7 +19,7 @@ from normnet.errors import InputError, report_input_errors
 from normnet.intensity import scale_window
 from normnet.masks import read_mask
 from normnet.reading import read_ct
-from normnet.report import written_whole
+from normnet.whole_file import written_whole
 
 COLUMNS = ("input", "healthy", "difference", "result")
 TRUE_POSITIVE, FALSE_NEGATIVE, FALSE_POSITIVE = (0.1, 0.8, 0.2), (0.2, 0.4, 1.0), (0.95, 0.2, 0.15)

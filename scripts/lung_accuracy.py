@@ -31,7 +31,7 @@ from normnet.masks import read_mask
 from normnet.metrics import voxel_scores
 from normnet.pictures import LUNG_WINDOW_HU
 from normnet.reading import read_ct
-from normnet.report import written_whole
+from normnet.whole_file import written_whole
 
 Segment = Callable[..., np.ndarray]
 """A backend: a CT (X, Y, Z) in HU and its spacing in mm to the mask of its lungs."""

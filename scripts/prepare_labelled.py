@@ -29,8 +29,8 @@ from normnet.ct_grid import save_nifti
 from normnet.dicom import is_dicom
 from normnet.errors import InputError, report_input_errors
 from normnet.reading import read_ct
-from normnet.report import written_whole
 from normnet.studies import find_studies
+from normnet.whole_file import written_whole
 
 Numbers = tuple[int, ...]
 

@@ -22,6 +22,7 @@ import SimpleITK as sitk
 from tqdm import tqdm
 
 from normnet.errors import InputError
+from normnet.whole_file import written_whole
 
 COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "diameter_mm")
 Nodule = tuple[float, float, float, float]  # centre x, y, z (world, LPS) and diameter, mm
@@ -74,9 +75,8 @@ def prepare_luna16(
         "validation": [items[index] for index in sorted(chosen[:count])],
     }
     output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f".{output.name}.partial")
-    partial.write_text(json.dumps(datalist, indent=1) + "\n", encoding="utf-8")
-    partial.replace(output)
+    with written_whole(output) as beside:
+        beside.write_text(json.dumps(datalist, indent=1) + "\n", encoding="utf-8")
 
 
 def read_nodules(table: Path) -> dict[str, list[Nodule]]:

@@ -27,7 +27,7 @@ from normnet import bundle_root
 from normnet.checkpoints import weights_hash
 from normnet.errors import InputError, report_input_errors
 from normnet.metrics import voxel_scores
-from normnet.report import written_whole
+from normnet.whole_file import written_whole
 
 BUNDLE = Path(bundle_root())
 DISEASED, HEALTHY, NODULES = ("covid_p001", "cap001"), "normal001", "normal001_nodules"

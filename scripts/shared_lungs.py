@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from normnet.lungs import SegmentLungsd
 from normnet.reading import LoadCTd
-from normnet.report import written_whole
 from normnet.studies import beside_ct, find_studies, load_datalist
+from normnet.whole_file import written_whole
 
 __all__ = ["healthy_with_lungs", "labelled_with_lungs", "with_lungs"]
 
@@ -96,7 +96,6 @@ def find_lungs(item: Mapping[str, Any], path: Path, backend: str) -> Path:
             ]
         )
         found: Any = prepare(dict(item))
-        beside = path.with_name(f".{path.name}")  # nibabel wants .nii.gz at its end
-        save_volume(found["lungs"], np.uint8, beside)
-        beside.replace(path)
+        with written_whole(path) as beside:
+            save_volume(found["lungs"], np.uint8, beside)
     return path

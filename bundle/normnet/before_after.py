@@ -9,7 +9,7 @@ from typing import Any
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 
-from normnet.report import written_whole
+from normnet.whole_file import written_whole
 
 __all__ = ["BeforeAndAfter"]
 

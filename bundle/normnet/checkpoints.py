@@ -1,15 +1,14 @@
 """Weights and training checkpoints on disk, never half-written."""
 
-import contextlib
 import hashlib
 import io
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from normnet.errors import InputError
+from normnet.whole_file import written_whole
 
 __all__ = ["load_weights", "read_checkpoint", "save_weights", "weights_hash", "write_checkpoint"]
 
@@ -26,16 +25,12 @@ def write_checkpoint(content: Any, path: str | Path) -> None:
     path = Path(path)
     saved = io.BytesIO()
     torch.save(content, saved)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(saved.getbuffer())
-        beside.replace(path)
+        with written_whole(path) as beside:
+            beside.write_bytes(saved.getbuffer())
     except OSError as error:
         raise InputError(f"{path}: weights cannot be written here ({error.strerror}).") from error
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink()
 
 
 def read_checkpoint(path: str | Path) -> Any:

@@ -14,8 +14,9 @@ from normnet.intensity import BRIGHT_HU
 from normnet.masks import read_mask
 from normnet.metrics import BRIGHT_SCORES, VOXEL_SCORES, bright_voxel_scores, voxel_scores
 from normnet.reading import read_ct, read_volume
-from normnet.report import MM3_PER_ML, written_whole
+from normnet.report import MM3_PER_ML
 from normnet.studies import find_studies
+from normnet.whole_file import written_whole
 
 __all__ = [
     "EvaluationCase",

@@ -17,6 +17,7 @@ from normnet.exclusion import ExcludeFromLungsd, LoadExclusiond
 from normnet.lung_density import FULL_LUNG_HU
 from normnet.reading import LoadCTd
 from normnet.thorax import MODEL_SPACING, thorax_transforms
+from normnet.whole_file import written_whole
 
 __all__ = ["SLAB_SLICES", "HealthyVolumes", "content_hash", "healthy_transforms", "stored"]
 
@@ -105,9 +106,8 @@ class HealthyVolumes(PersistentDataset):
         if record.is_file():
             return int(json.loads(record.read_text())["voxels"])
         largest = max(_largest_slab(self[index]["lungs"], slices) for index in range(len(self)))
-        beside = record.with_suffix(".part")
-        beside.write_text(json.dumps({"voxels": largest, "slices": slices, "volumes": len(self)}))
-        beside.replace(record)
+        with written_whole(record) as beside:
+            beside.write_text(json.dumps({"voxels": largest, "slices": slices, "volumes": len(self)}))
         return largest
 
 

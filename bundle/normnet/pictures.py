@@ -11,7 +11,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from normnet.report import MM3_PER_ML, written_whole
+from normnet.report import MM3_PER_ML
+from normnet.whole_file import written_whole
 
 __all__ = ["axial_slices", "overlay_picture"]
 

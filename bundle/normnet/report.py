@@ -1,15 +1,16 @@
 """The lesion load of one study in numbers, as JSON."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
-__all__ = ["MM3_PER_ML", "lesion_report", "write_report", "written_whole"]
+from normnet.whole_file import written_whole
+
+__all__ = ["MM3_PER_ML", "lesion_report", "write_report"]
 
 MM3_PER_ML = 1000.0
 DECIMALS = 3
@@ -67,18 +68,6 @@ def write_report(
     content = {**report, "versions": dict(versions), "weights": weights_hash}
     with written_whole(path) as beside:
         beside.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def written_whole(path: str | Path) -> Iterator[Path]:
-    """Gives a path beside to write to, renamed to `path` at the end; after an error nothing is left of it."""
-    path = Path(path)
-    beside = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
-        yield beside
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _load(lesion: np.ndarray, lung: np.ndarray, voxel_ml: float) -> dict[str, float | None]:

@@ -1,7 +1,6 @@
 """The folder of studies: what comes in is checked, what is written is whole, and no process undoes another's work."""
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from normnet.errors import InputError
 from normnet.masks import read_mask
 from normnet.reading import read_ct
 from normnet.studies import COMPANIONS
+from normnet.whole_file import written_whole
 
 __all__ = ["FORMATS", "LocalStudies"]
 
@@ -113,13 +113,9 @@ class LocalStudies(LocalDatastore):  # type: ignore[misc] # MONAI Label ships no
                 self._update_datastore_file(lock=False)
             return
         path = Path(self._datastore_config_path)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
         content = json.dumps(self._datastore.model_dump(exclude={"base_path"}), indent=2, default=str)
-        try:
+        with written_whole(path) as beside:
             beside.write_text(content, encoding="utf-8")
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
         self._config_ts = path.stat().st_mtime
 
     def _list_files(self, path: str, patterns: list[str]) -> dict[str, str]:
@@ -151,12 +147,8 @@ def _checked(read: Any, path: str, what: str) -> None:
 
 
 def _copy_whole(source: Path, target: Path) -> None:
-    """Copies beside, then renames: the target is the old file or the new one."""
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        shutil.copyfile(source, beside)
-        beside.replace(target)
+        with written_whole(target) as beside:
+            shutil.copyfile(source, beside)
     except OSError as error:
         raise InputError(f"{target.name}: cannot be written among the studies ({error.strerror}).") from error
-    finally:
-        beside.unlink(missing_ok=True)

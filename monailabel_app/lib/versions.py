@@ -11,6 +11,7 @@ from typing import Any
 from filelock import FileLock
 
 from normnet.errors import InputError
+from normnet.whole_file import written_whole
 
 __all__ = ["SHIPPED", "Versions"]
 
@@ -103,15 +104,11 @@ class Versions:
             InputError: there is no such version, the disk is full, or the folder cannot be written.
         """
         name = self._known(version)
-        beside = self.folder / f".{POINTER}.{os.getpid()}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            try:
+            with written_whole(self.folder / POINTER) as beside:
                 beside.write_text(name, encoding="utf-8")
                 _to_disk(beside)
-                beside.replace(self.folder / POINTER)
-            finally:
-                beside.unlink(missing_ok=True)
         except OSError as error:
             raise InputError(
                 f"{self.folder / POINTER}: the version in use cannot be written here ({error.strerror})."

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from normnet.report import lesion_report, write_report, written_whole
+from normnet.report import lesion_report, write_report
 
 SPACING = (1.0, 2.0, 5.0)
 """Voxels of 10 mm3, or 0.01 mL."""
@@ -52,13 +52,3 @@ def test_the_file_names_versions_and_weights(chest, tmp_path):
     content = json.loads((tmp_path / "report.json").read_text())
     assert content == {**report, "versions": {"normnet": "1.2"}, "weights": "abc123"}
     assert [file.name for file in tmp_path.iterdir()] == ["report.json"]
-
-
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = tmp_path / "report.json"
-    path.write_text("old")
-    with pytest.raises(OSError, match="full"), written_whole(path) as beside:
-        beside.write_text("half")
-        raise OSError("disk full")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]

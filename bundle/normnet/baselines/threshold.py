@@ -16,8 +16,8 @@ from normnet.baselines.anomaly_results import write_masks
 from normnet.errors import InputError
 from normnet.masks import read_mask
 from normnet.reading import read_volume
-from normnet.report import written_whole
 from normnet.studies import find_studies
+from normnet.whole_file import written_whole
 
 __all__ = [
     "THRESHOLDS",
