@@ -15,7 +15,6 @@ from synthetic_slabs import synthesize_in_slabs
 from generator import PAPER
 from normnet import bundle_root
 from normnet.checkpoints import load_weights, weights_hash
-from normnet.ct_grid import to_grid_of
 from normnet.ensemble import Ensemble
 
 __all__ = ["SYNTHETIC", "Case", "Rules", "lungs_on_ct", "prepared_cases"]
@@ -71,8 +70,7 @@ class Rules:
 
 def lungs_on_ct(case: Case) -> np.ndarray:
     """Brings a case's lungs to the CT's grid, as the lesion masks have it: (X, Y, Z) bool."""
-    mask = case.study["lung_mask"]
-    return to_grid_of(np.asarray(mask[0]) > 0, mask.affine, case.study["ct"])
+    return np.asarray(case.study["lung_mask"][0]) > 0
 
 
 def prepared_cases(

@@ -143,10 +143,11 @@ def save_results(folder: Path, masks: Path, lungs_dir: Path, results: Path) -> N
         if not (target / "lesion.nii.gz").is_file():
             ct = read_ct(study["image"])
             lesion, lungs = (
-                read_mask(path / f"{study['study']}.nii.gz", like=ct) for path in (masks, lungs_dir)
+                read_mask(path / f"{study['study']}.nii.gz", like=ct)[0].numpy() > 0
+                for path in (masks, lungs_dir)
             )
             target.mkdir(parents=True, exist_ok=True)
-            write_masks(target, lesion, lungs, threshold=0.5)
+            write_masks(target, lesion, lungs, ct.affine.numpy(), threshold=0.5)
 
 
 if __name__ == "__main__":

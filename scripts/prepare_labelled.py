@@ -105,7 +105,7 @@ def write_ct(source: Path, target: Path) -> None:
     if len(cts) != 1:
         raise InputError(f"{source}: expected one CT series, got {len(cts)} among {len(series)} series.")
     ct = read_ct(cts[0])
-    save_nifti(np.rint(ct[0].numpy()).astype(np.int16), ct.affine, target)
+    save_nifti(np.rint(ct[0].numpy()).astype(np.int16), ct.affine.numpy(), target)
 
 
 def numbered(folder: Path, pattern: str) -> dict[Numbers, Path]:

@@ -17,7 +17,12 @@ def boxes_round(mask: np.ndarray, margin: int | Sequence[int] = 0) -> list[Box]:
         mask: (X, Y, Z) bool.
         margin: how far the box reaches beyond, voxels, along every axis or along each.
     """
-    return [widened(box, margin) for box in ndimage.find_objects(mask.astype(np.uint8))]
+    by_z = mask.any(axis=0)  # scipy's find_objects takes ten times as long where x runs fastest in memory
+    touched = [mask.any(axis=(1, 2)), by_z.any(axis=1), by_z.any(axis=0)]
+    if not touched[0].any():
+        return []
+    ends = [np.flatnonzero(along)[[0, -1]].tolist() for along in touched]
+    return [widened(tuple(slice(first, last + 1) for first, last in ends), margin)]
 
 
 def boxes_in_cubes(mask: np.ndarray, edge: int) -> list[Box]:

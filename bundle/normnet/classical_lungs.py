@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from normnet.boxes import boxes_round, widened
-from normnet.coarse_grid import block_factors, block_mean, grow, on_voxels, shrink
+from normnet.coarse_grid import block_factors, block_mean, grow, on_voxels, shrink, voxels_of
 from normnet.intensity import BRIGHT_HU
 from normnet.lung_sides import split_sides
 
@@ -242,6 +242,11 @@ def _close(lung: np.ndarray, coarse: np.ndarray, size: Sequence[float]) -> np.nd
 def _refine(ct: np.ndarray, closed: np.ndarray, other: np.ndarray, factors: Sequence[int]) -> np.ndarray:
     """The mask on the grid of `ct`: the inside as it is, the border voxel by voxel by its HU."""
     border = ndimage.binary_dilation(closed) & ~other
-    zones = np.where(ndimage.binary_erosion(closed, border_value=1), 2, border).astype(np.uint8)
-    zones = on_voxels(zones, factors, ct.shape)
-    return (zones == 2) | (zones == 1) & (ct < BORDER_HU)
+    inside = ndimage.binary_erosion(closed, border_value=1)
+    lungs = np.zeros_like(ct, dtype=bool)
+    for blocks in boxes_round(border | inside):
+        voxels = voxels_of(blocks, factors, closed.shape)
+        hu = ct[voxels]
+        at_border = on_voxels(border[blocks], factors, hu.shape) & (hu < BORDER_HU)
+        lungs[voxels] = on_voxels(inside[blocks], factors, hu.shape) | at_border
+    return lungs

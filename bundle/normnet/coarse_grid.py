@@ -1,14 +1,15 @@
 """A grid of whole blocks of a CT's voxels, on which anatomy is told apart in little time."""
 
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 import SimpleITK as sitk
 import torch
 
-from normnet.boxes import boxes_round
+from normnet.boxes import Box, boxes_round
 
-__all__ = ["block_factors", "block_mean", "grow", "on_voxels", "shrink", "smooth_on_voxels"]
+__all__ = ["block_factors", "block_mean", "grow", "on_voxels", "shrink", "smooth_on_voxels", "voxels_of"]
 
 PADDING_HU, METAL_HU = -1024.0, 300.0
 """Values are clipped to these before averaging, HU, so that padding (-2048) and metal do not spread."""
@@ -32,22 +33,46 @@ def block_mean(ct: np.ndarray, factors: Sequence[int]) -> np.ndarray:
     """Averages the HU of each whole block of voxels, padding and metal clipped first.
 
     Args:
-        ct: (X, Y, Z), HU.
+        ct: (X, Y, Z), HU; or a mask, of which each block's share comes back.
         factors: as from `block_factors`.
     """
-    shape = [max(1, n // factor) for n, factor in zip(ct.shape, factors, strict=True)]
-    coarse = np.zeros(shape, dtype=np.float32)
-    for offset in np.ndindex(*factors):
-        voxels = tuple(slice(o, o + n * f, f) for o, n, f in zip(offset, shape, factors, strict=True))
-        coarse += np.clip(ct[voxels], PADDING_HU, METAL_HU)
-    return coarse / np.prod(factors)
+    layers = (layer.astype(np.float32, copy=False) for layer in _layers(ct, 2, factors[2]))
+    sums: np.ndarray = reduce(np.add, (np.clip(layer, PADDING_HU, METAL_HU) for layer in layers))
+    for axis in (1, 0):  # z went first: its planes lie whole in memory
+        sums = reduce(np.add, _layers(sums, axis, factors[axis]))
+    return np.ascontiguousarray(sums) / np.float32(np.prod(np.minimum(factors, ct.shape)))
+
+
+def _layers(volume: np.ndarray, axis: int, factor: int) -> list[np.ndarray]:
+    """Of each whole block along an axis, the first voxels, the second ones and so on; a short axis is one block."""
+    factor = min(factor, volume.shape[axis])
+    whole = volume.shape[axis] // factor * factor
+    return [volume[(slice(None),) * axis + (slice(first, whole, factor),)] for first in range(factor)]
 
 
 def on_voxels(blocks: np.ndarray, factors: Sequence[int], shape: Sequence[int]) -> np.ndarray:
-    """Gives each voxel of a grid of `shape` its block's value; voxels beyond the last whole block, that block's."""
+    """Gives each voxel of a grid of `shape` its block's value; voxels beyond the last whole block, that block's.
+
+    x runs fastest in memory, as in a CT's file.
+    """
+    zyx = blocks.T
     for axis, (n, factor, m) in enumerate(zip(shape, factors, blocks.shape, strict=True)):
-        blocks = blocks.take(np.minimum(np.arange(n) // factor, m - 1), axis=axis)
-    return blocks
+        zyx = zyx.take(np.minimum(np.arange(n) // factor, m - 1), axis=2 - axis)
+    return zyx.T
+
+
+def voxels_of(box: Box, factors: Sequence[int], shape: Sequence[int]) -> Box:
+    """The voxels of a box of blocks; those beyond the last whole block belong to it.
+
+    Args:
+        box: in blocks.
+        factors: as from `block_factors`.
+        shape: of the grid of blocks.
+    """
+    return tuple(
+        slice(side.start * factor, side.stop * factor if side.stop < n else None)
+        for side, factor, n in zip(box, factors, shape, strict=True)
+    )
 
 
 def smooth_on_voxels(blocks: np.ndarray, factors: Sequence[int], shape: Sequence[int]) -> np.ndarray:

@@ -24,7 +24,7 @@ __all__ = ["SLAB_SLICES", "HealthyVolumes", "content_hash", "healthy_transforms"
 SLAB_SLICES = 32
 """Slices of a training volume (III-C1)."""
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 """Raised when the preprocessing code changes what it computes, so that no old cache is read."""
 
 

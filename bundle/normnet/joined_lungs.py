@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from normnet import classical_lungs, nnunet_lungs
 from normnet.boxes import boxes_round, widened
-from normnet.coarse_grid import block_factors, block_mean, grow, shrink, smooth_on_voxels
+from normnet.coarse_grid import block_factors, block_mean, grow, shrink, smooth_on_voxels, voxels_of
 from normnet.intensity import BRIGHT_HU
 
 __all__ = ["join", "on_ct_grid", "segment"]
@@ -46,7 +46,7 @@ def segment(ct: np.ndarray, spacing: Sequence[float], model: str) -> np.ndarray:
     with ThreadPoolExecutor(1) as beside:
         by_network = beside.submit(nnunet_lungs.segment, coarse, size, model)
         aerated = classical_lungs.segment(ct, spacing)
-    share = block_mean(aerated.astype(np.float32), factors)
+    share = block_mean(aerated, factors)
     dense = join(coarse, share > 0.5, by_network.result(), size)
     return aerated | on_ct_grid(dense, share, factors, ct.shape)
 
@@ -88,12 +88,9 @@ def on_ct_grid(
         factors: voxels of a block along X, Y, Z.
         shape: of the voxels' grid.
     """
-    mask = np.zeros(shape, dtype=bool)
+    mask = np.zeros(shape, dtype=bool, order="F")
     for blocks in boxes_round(dense, 2):
-        voxels = tuple(
-            slice(side.start * factor, side.stop * factor if side.stop < n else None)
-            for side, factor, n in zip(blocks, factors, dense.shape, strict=True)
-        )
+        voxels = voxels_of(blocks, factors, dense.shape)
         size = mask[voxels].shape
         lungs = smooth_on_voxels(np.maximum(dense, share)[blocks], factors, size) > 0.5
         mask[voxels] = lungs & (smooth_on_voxels(dense[blocks], factors, size) > 0)

@@ -137,8 +137,7 @@ def segment_lesions(
 class VoteHealthyd(MapTransform):
     """Takes the ensemble's vote, or its members' mean, and their disagreement.
 
-    What it writes lies on the image's grid and carries its history, so that MONAI's `Invertd` takes it back
-    to the grid of the input file; it stays on the device of the probabilities.
+    What it writes lies on the image's grid and has its affine; it stays on the device of the probabilities.
 
     Args:
         keys: each member's probability of healthy tissue, (K, X, Y, Z), in [0, 1].
@@ -197,7 +196,7 @@ class MeanProbabilityd(MapTransform):
 
     Args:
         keys: each member's probability of healthy tissue, (K, X, Y, Z), in [0, 1].
-        probability_key: where the mean goes, (1, X, Y, Z) float32, on the image's grid and with its history.
+        probability_key: where the mean goes, (1, X, Y, Z) float32, on the image's grid.
         image_key: thorax area H, (1, X, Y, Z).
     """
 
@@ -220,7 +219,7 @@ class SegmentLesionsd(MapTransform):
 
     Args:
         keys: the vote, (1, X, Y, Z): what Fig. 4 subtracts.
-        lesion_key: where the lesion mask goes, (1, X, Y, Z) uint8, on the image's grid and with its history.
+        lesion_key: where the lesion mask goes, (1, X, Y, Z) uint8, on the image's grid.
         image_key: thorax area H, (1, X, Y, Z), in [0, 1].
         lungs_key: lung mask, (1, X, Y, Z).
         **rule: the fields of `LesionRule`, each by its name.
@@ -257,5 +256,5 @@ def _plain(volume: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 def _like(image: torch.Tensor, volume: torch.Tensor) -> torch.Tensor:
-    """Gives (X, Y, Z) a channel and the image's grid and history, on the device it is on."""
+    """Gives (X, Y, Z) a channel and the image's grid, on the device it is on."""
     return convert_to_dst_type(volume[None], image, dtype=volume.dtype, device=volume.device)[0]

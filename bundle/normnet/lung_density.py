@@ -51,7 +51,7 @@ def clear_lung(ct: np.ndarray, lungs: np.ndarray, spacing: Sequence[float]) -> n
         (Y,) HU; NaN where no whole block lies in the lungs.
     """
     factors, _ = block_factors(spacing, BLOCK_MM)
-    whole = block_mean(lungs.astype(np.float32), factors) > WHOLE
+    whole = block_mean(lungs, factors) > WHOLE
     if not whole.any():
         return np.full(ct.shape[1], np.nan)
     hu, y = block_mean(ct, factors)[whole], np.nonzero(whole)[1]

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
+from normnet.boxes import boxes_round
+from normnet.coarse_grid import on_voxels
+
 __all__ = ["split_sides"]
 
 WORKING_MM = 3.0
@@ -43,21 +46,21 @@ def split_sides(
     """
     lungs = np.asarray(lungs, dtype=bool)
     left, right = np.zeros_like(lungs), np.zeros_like(lungs)
-    box = ndimage.find_objects(lungs.astype(np.uint8))
-    if not box:
+    if not lungs.any():
         return left, right
-    inside = lungs[box[0]]
+    (box,) = boxes_round(lungs)
+    inside = lungs[box]
     steps = [max(1, round(WORKING_MM / size)) for size in spacing]
     coarse = inside[:: steps[0], :: steps[1], :: steps[2]]
     sides = _nearer_lung(coarse, [step * size for step, size in zip(steps, spacing, strict=True)])
     if sides is None:
-        centre = box[0][0].start + ndimage.center_of_mass(inside)[0]
+        centre = box[0].start + ndimage.center_of_mass(inside)[0]
         middle = (lungs.shape[0] - 1) / 2 if midline is None else midline
         (right if centre > middle else left)[...] = lungs
         return left, right
-    nearer_right = sides[np.ix_(*(np.arange(n) // step for n, step in zip(inside.shape, steps, strict=True)))]
-    left[box[0]] = inside & ~nearer_right
-    right[box[0]] = inside & nearer_right
+    nearer_right = on_voxels(sides, steps, inside.shape)
+    left[box] = inside & ~nearer_right
+    right[box] = inside & nearer_right
     return left, right
 
 

@@ -143,8 +143,7 @@ class SegmentLungsd(MapTransform):
 def _by_thresholds(image: MetaTensor, segment: Callable[..., np.ndarray]) -> torch.Tensor:
     """Segments, and turns what the thresholds say of a CT without lungs into a sentence that names it."""
     try:
-        ct = np.ascontiguousarray(image[0].cpu().numpy())  # NIfTI's order costs every step over the voxels
-        lungs = segment(ct, tuple(image.pixdim.tolist()))
+        lungs = segment(image[0].cpu().numpy(), tuple(image.pixdim.tolist()))
     except ValueError as error:
         raise InputError(f"{_file(image)}: expected a chest CT, but found {error}.") from error
     return torch.from_numpy(lungs)[None]

@@ -11,6 +11,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from normnet.boxes import boxes_round
 from normnet.report import MM3_PER_ML
 from normnet.whole_file import written_whole
 
@@ -79,9 +80,10 @@ def overlay_picture(
         raise ValueError(f"expected volumes of one shape (X, Y, Z), got {shapes}")
     volume_ml = np.count_nonzero(lesion) * float(np.prod(spacing)) / MM3_PER_ML
     share = 100 * np.count_nonzero(lesion) / max(np.count_nonzero(lungs), 1)
-    frame = _frame(lungs, spacing)
+    margin = [round(MARGIN_MM / step) for step in spacing]
+    (frame,) = boxes_round(lungs, margin) or [(slice(None),) * 3]
     ct, lesion, healthy, lungs, disagreement = (volume[frame] for volume in volumes)
-    sections = _sections(lesion if lesion.any() else lungs, spacing, lowest=frame[2].start)
+    sections = _sections(lesion if lesion.any() else lungs, spacing, lowest=frame[2].start or 0)
 
     figure, rows = _layout(sections, ct.shape, spacing)
     for section, axes in zip(sections, rows, strict=True):
@@ -122,17 +124,6 @@ def axial_slices(mask: np.ndarray, count: int = AXIAL_SLICES) -> list[int]:
         return [mask.shape[2] // 2]
     middles = (np.arange(count) + 0.5) / count * below[-1]
     return sorted({int(z) for z in np.searchsorted(below, middles)}, reverse=True)
-
-
-def _frame(lungs: np.ndarray, spacing: Sequence[float]) -> tuple[slice, ...]:
-    """Returns the box of the lungs with a margin; the whole volume when there are none."""
-    frame = []
-    for axis, step in enumerate(spacing):
-        inside = np.flatnonzero(lungs.any(axis=tuple(other for other in range(3) if other != axis)))
-        margin = round(MARGIN_MM / step)
-        first, last = (inside[0] - margin, inside[-1] + margin) if inside.size else (0, lungs.shape[axis])
-        frame.append(slice(max(first, 0), last + 1))
-    return tuple(frame)
 
 
 def _sections(shown: np.ndarray, spacing: Sequence[float], lowest: int) -> list[_Section]:

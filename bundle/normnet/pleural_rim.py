@@ -7,13 +7,11 @@ import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import MapTransform, Orientation
-from monai.utils import convert_to_dst_type
+from monai.transforms import MapTransform
 from scipy import ndimage
 
-from normnet.boxes import widened
+from normnet.boxes import boxes_round, widened
 from normnet.classical_lungs import DISEASE_HU
-from normnet.ct_grid import to_grid_of
 from normnet.errors import InputError
 from normnet.intensity import BRIGHT_HU
 
@@ -39,16 +37,18 @@ def pleural_rim(
     Returns:
         (X, Y, Z) bool, outside the lungs.
     """
-    rim = np.zeros(lungs.shape, dtype=bool)
-    labels, _ = ndimage.label(lesion & lungs)
+    rim = np.zeros_like(lungs)
     # Twice the depth: what is nearest to a voxel of the rim lies in the box, whether lesion or not.
     margin = [2 * int(np.ceil(depth_mm / step)) for step in spacing]
-    for label, tight in enumerate(ndimage.find_objects(labels), start=1):
-        box = widened(tight, margin)
-        outside = ~lungs[box]
-        distance, nearest = ndimage.distance_transform_edt(outside, sampling=spacing, return_indices=True)
-        between = outside & (distance <= depth_mm) & (ct[box] >= BRIGHT_HU) & (ct[box] < DISEASE_HU)
-        rim[box] |= between & (labels[box][tuple(nearest)] == label)
+    inside = lesion & lungs
+    for field in boxes_round(inside, margin):
+        labels = ndimage.label(inside[field].T)[0].T  # in the order that they lie in memory
+        for label, tight in enumerate(ndimage.find_objects(labels), start=1):
+            box = widened(tight, margin)
+            outside, density = ~lungs[field][box], ct[field][box]
+            distance, nearest = ndimage.distance_transform_edt(outside, sampling=spacing, return_indices=True)
+            between = outside & (distance <= depth_mm) & (density >= BRIGHT_HU) & (density < DISEASE_HU)
+            rim[field][box] |= between & (labels[box][tuple(nearest)] == label)
     return rim
 
 
@@ -56,9 +56,9 @@ class PleuralRimd(MapTransform):
     """Gives lesions and lungs the rim between a lesion and the pleura (`pleural_rim`).
 
     Args:
-        keys: lesion mask on the CT's grid, (1, X, Y, Z).
-        lungs_key: the lungs on the CT's grid turned to RAS, (1, X, Y, Z).
-        ct_key: the CT as it was read, (1, X, Y, Z), HU.
+        keys: lesion mask, (1, X, Y, Z).
+        lungs_key: the lungs on its grid, (1, X, Y, Z).
+        ct_key: the CT on its grid, (1, X, Y, Z), HU.
         depth_mm: how far the rim reaches from the lungs, mm; 0 is the paper's, which has no rim.
 
     Raises:
@@ -76,15 +76,10 @@ class PleuralRimd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         data = dict(data)
         ct: MetaTensor = data[self.ct_key]
+        spacing = tuple(float(step) for step in ct.pixdim)
         for key in self.key_iterator(data):
-            mask: MetaTensor = data[self.lungs_key]
-            lesion = data[key][0].cpu().numpy() > 0
-            lungs = to_grid_of(mask[0].cpu().numpy() > 0, mask.affine, ct)
-            spacing = tuple(float(step) for step in ct.pixdim)
+            lesion, lungs = (data[name][0].cpu().numpy() > 0 for name in (key, self.lungs_key))
             rim = pleural_rim(lesion, lungs, ct[0].cpu().numpy(), spacing, self.depth_mm)
-            in_ras = Orientation(axcodes="RAS", labels=None)(
-                MetaTensor(torch.as_tensor(rim)[None], ct.affine)
-            )
-            data[key] = data[key] | convert_to_dst_type(rim[None], data[key])[0]
-            data[self.lungs_key] = mask | convert_to_dst_type(in_ras, mask)[0]
+            for name in (key, self.lungs_key):
+                data[name] = data[name] | torch.from_numpy(rim)[None].to(data[name])
         return data

@@ -42,8 +42,8 @@ def read_ct(path: str | Path) -> MetaTensor:
         path: a NIfTI, NRRD, MHA or MHD file, a DICOM folder of one series, or a multi-frame DICOM file.
 
     Returns:
-        (1, X, Y, Z) float32, HU; its affine leads to RAS world coordinates in mm, and
-        meta["filename_or_obj"] is the path.
+        (1, X, Y, Z) float32, HU, with x fastest in memory, as files have it and the steps on its grid want it; its
+        affine leads to RAS world coordinates in mm, and meta["filename_or_obj"] is the path.
 
     Raises:
         InputError: when the path holds anything but one whole 3D chest CT in HU.
@@ -71,7 +71,7 @@ def read_volume(path: str | Path) -> MetaTensor:
         array, affine = _read_itk(path)
     else:
         raise InputError(f"{path}: expected DICOM or a file {', '.join(EXTENSIONS)}, got {path.name!r}.")
-    array = np.array(array, dtype=np.float32).reshape(array.shape[:3])
+    array = np.array(array.reshape(array.shape[:3]), dtype=np.float32, order="F")
     meta = {
         MetaKeys.ORIGINAL_AFFINE: affine.copy(),
         MetaKeys.SPATIAL_SHAPE: np.asarray(array.shape),

@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
-from monai.data import MetaTensor
-from monai.transforms import Orientation
 
 from normnet import __version__
 from normnet.checkpoints import weights_hash
-from normnet.ct_grid import save_nifti, to_grid_of
+from normnet.ct_grid import as_in_file, save_nifti
 from normnet.errors import InputError
 from normnet.lung_sides import split_sides
 from normnet.pictures import overlay_picture
@@ -26,7 +24,7 @@ __all__ = ["SaveStudy", "StudyResult", "study_result"]
 
 @dataclass(frozen=True)
 class StudyResult:
-    """What was found in one study, turned to RAS; arrays (X, Y, Z) of the CT's voxels.
+    """What was found in one study; arrays (X, Y, Z) of the CT's voxels, in RAS.
 
     Attributes:
         ct: HU.
@@ -34,7 +32,6 @@ class StudyResult:
         disagreement: float32, bits; 0 outside the lungs.
         report: the lesion load (`normnet.report.lesion_report`).
         spacing: mm.
-        affine: of the RAS grid, (4, 4).
     """
 
     ct: np.ndarray
@@ -42,33 +39,26 @@ class StudyResult:
     disagreement: np.ndarray
     report: dict[str, Any]
     spacing: tuple[float, ...]
-    affine: torch.Tensor
-
-    def on_ct_grid(self, volume: np.ndarray, ct: MetaTensor) -> np.ndarray:
-        """Turns a RAS volume to the axes of the CT as it was read."""
-        return to_grid_of(volume, self.affine, ct)
 
 
 def study_result(study: Mapping[str, Any]) -> StudyResult:
     """Gathers what the pipeline of inference.json leaves of a study.
 
     Args:
-        study: `ct` (1, X, Y, Z) HU, as read; `lung_mask` on its RAS grid; `lesion`, `healthy` and `disagreement`
-            on its own grid.
+        study: `ct` (1, X, Y, Z) HU, and on its grid `lung_mask`, `lesion`, `healthy` and `disagreement`, which is cut
+            to the lungs in place: it is the largest; all in RAS.
     """
-    volumes = _in_ras(study, ["ct", "healthy", "lesion", "disagreement"])
-    lungs = study["lung_mask"][0].cpu().numpy() > 0
-    lesion, healthy = (volumes[key] > 0 for key in ("lesion", "healthy"))
+    ct, disagreement = (study[key][0].cpu().numpy() for key in ("ct", "disagreement"))
+    lungs, lesion, healthy = (study[key][0].cpu().numpy() > 0 for key in ("lung_mask", "lesion", "healthy"))
     masks = {"lungs": lungs, "lesion": lesion & lungs, "healthy": healthy & lungs}
-    spacing = tuple(float(step) for step in study["lung_mask"].pixdim)
+    spacing = tuple(float(step) for step in study["ct"].pixdim)
     left, right = split_sides(lungs, spacing)
     return StudyResult(
-        ct=volumes["ct"],
+        ct=ct,
         masks=masks,
-        disagreement=np.where(lungs, volumes["disagreement"], 0).astype(np.float32),
+        disagreement=np.multiply(disagreement, lungs, out=disagreement),
         report=lesion_report(masks["lesion"], lungs, left, right, spacing),
         spacing=spacing,
-        affine=study["lung_mask"].affine,
     )
 
 
@@ -123,14 +113,13 @@ class SaveStudy:
             shutil.rmtree(beside, ignore_errors=True)
 
     def _write(self, study: Mapping[str, Any], folder: Path) -> None:
-        ct: MetaTensor = study["ct"]
         result = study_result(study)
-        for name, mask in result.masks.items():
-            save_nifti(result.on_ct_grid(mask.astype(np.uint8), ct), ct.affine, folder / f"{name}.nii.gz")
-        save_nifti(result.on_ct_grid(result.disagreement, ct), ct.affine, folder / "disagreement.nii.gz")
+        volumes = {name: mask.view(np.uint8) for name, mask in result.masks.items()}
+        volumes["disagreement"] = result.disagreement
         if self.probability:
-            mean = _in_ras(study, ["probability"])["probability"].astype(np.float32)
-            save_nifti(result.on_ct_grid(mean, ct), ct.affine, folder / "probability.nii.gz")
+            volumes["probability"] = study["probability"][0].cpu().numpy()
+        for name, volume in volumes.items():
+            save_nifti(*as_in_file(volume, study["ct"]), folder / f"{name}.nii.gz")
         versions = {"normnet": __version__, "torch": str(torch.__version__)}
         write_report(folder / "report.json", result.report, versions, weights_hash(self.checkpoint))
         overlay_picture(
@@ -143,13 +132,3 @@ class SaveStudy:
             result.spacing,
             title=str(study["study"]),
         )
-
-
-def _in_ras(study: Mapping[str, Any], keys: list[str]) -> dict[str, np.ndarray]:
-    """Turns volumes on the CT's grid to RAS: (X, Y, Z) arrays."""
-    affine = study["ct"].affine
-    turn = Orientation(axcodes="RAS", labels=None)
-    return {
-        key: turn(MetaTensor(torch.as_tensor(study[key].cpu().numpy()), affine=affine))[0].numpy()
-        for key in keys
-    }

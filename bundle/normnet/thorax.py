@@ -4,11 +4,12 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from monai.config import KeysCollection
-from monai.transforms import CopyItemsd, CropForegroundd, MapTransform, Orientationd, Spacingd
+from monai.transforms import CopyItemsd, CropForegroundd, MapTransform, Orientationd
 
 from normnet.intensity import scale_window
 from normnet.lung_density import FULL_LUNG_HU, InflateLungsd
 from normnet.lungs import SegmentLungsd
+from normnet.model_grid import ToModelGridd
 
 __all__ = ["MODEL_SPACING", "ThoraxAread", "thorax_transforms"]
 
@@ -48,7 +49,7 @@ def thorax_transforms(
     """Lists the transforms that turn `image`, a CT, into the thorax area on the model's grid.
 
     Reads `image` (1, X, Y, Z) in HU on any grid. Leaves `image` H in [0, 1] and `lungs` M on the model's grid
-    (RAS, `spacing`, cropped to the lungs), and `lung_mask`, the lungs on the CT's own RAS grid.
+    (RAS, `spacing`, cropped to the lungs), and `ct` and `lung_mask`, the CT and its lungs on its own grid in RAS.
 
     Args:
         lungs: name of the lung backend, a key of `normnet.lungs.LUNG_BACKENDS`.
@@ -57,14 +58,13 @@ def thorax_transforms(
         full_lung_hu: clear lung of a full breath, HU, to which lungs that hold less air are brought
             (`normnet.lung_density`); 0 leaves them, as the paper does.
     """
-    masks = list(more_masks)
-    keys = ["image", "lungs", *masks]
+    masks = ["lungs", *more_masks]
     return [
-        Orientationd(keys=["image", *masks], axcodes="RAS", labels=None),
+        Orientationd(keys=["image", *more_masks], axcodes="RAS", labels=None),
         SegmentLungsd(keys="image", lungs_key="lungs", backend=lungs),
-        CopyItemsd(keys="lungs", names="lung_mask"),
-        CropForegroundd(keys=keys, source_key="lungs", margin=CROP_MARGIN, allow_smaller=True),
-        Spacingd(keys=keys, pixdim=spacing, mode=["bilinear", *["nearest"] * (1 + len(masks))]),
+        CopyItemsd(keys=["image", "lungs"], names=["ct", "lung_mask"]),
+        CropForegroundd(keys=["image", *masks], source_key="lungs", margin=CROP_MARGIN, allow_smaller=True),
+        ToModelGridd(keys=masks, spacing=spacing),
         InflateLungsd(keys="image", lungs_key="lungs", full_hu=full_lung_hu),
         ThoraxAread(keys="image", lungs_key="lungs"),
     ]

@@ -15,7 +15,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferType
 from monailabel.tasks.infer.basic_infer import BasicInferTask
 
 from normnet.checkpoints import weights_hash
-from normnet.ct_grid import to_grid_of
+from normnet.ct_grid import as_in_file
 from normnet.errors import InputError
 from normnet.lung_sides import split_sides
 from normnet.report import MM3_PER_ML
@@ -133,8 +133,9 @@ class NormNetInfer(BundleInfer):
     ) -> tuple[str | None, dict[str, Any]]:
         """Writes the lesions on the image's own grid; the params are their report."""
         result = study_result(data)
-        mask = result.on_ct_grid(result.masks["lesion"].astype(np.uint8), data["ct"])
-        return write_mask(mask, data, {**result.report, "weights": weights_hash(data["weights"])})
+        return write_mask(
+            result.masks["lesion"], data, {**result.report, "weights": weights_hash(data["weights"])}
+        )
 
     def _get_network(self, device: str, data: Mapping[str, Any]) -> torch.nn.Module:
         return self.pipeline.network(data["weights"], device)
@@ -179,7 +180,7 @@ class LungsInfer(BundleInfer):
             f"{name}_lung_ml": round(np.count_nonzero(side) * voxel_ml, 1)
             for name, side in (("left", left), ("right", right))
         }
-        return write_mask(to_grid_of(sides, lungs.affine, data["ct"]), data, volumes)
+        return write_mask(sides, data, volumes)
 
 
 def write_mask(
@@ -190,14 +191,15 @@ def write_mask(
     SimpleITK writes what MONAI Label's own writer writes by ITK, whose first call takes many seconds.
 
     Args:
-        mask: (X, Y, Z) uint8, on the grid of `data["ct"]`.
+        mask: (X, Y, Z) bool or uint8, on the grid of `data["ct"]`, in RAS.
         data: the request; its `result_extension` is one of `RESULT_FORMATS`, `result_compress` is the client's.
         params: the reply's numbers.
     """
     to_lps = np.diag([-1.0, -1.0, 1.0, 1.0])
-    affine = to_lps @ np.asarray(data["ct"].affine, dtype=np.float64)
+    voxels, affine = as_in_file(mask.astype(np.uint8, copy=False), data["ct"])
+    affine = to_lps @ affine
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    image = sitk.GetImageFromArray(mask.T)
+    image = sitk.GetImageFromArray(voxels.T)
     image.SetSpacing(spacing.tolist())
     image.SetDirection((affine[:3, :3] / spacing).ravel().tolist())
     image.SetOrigin(affine[:3, 3].tolist())

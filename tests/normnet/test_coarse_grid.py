@@ -20,6 +20,26 @@ def test_mean_of_whole_blocks_with_padding_and_metal_clipped():
     np.testing.assert_allclose(block_mean(ct, (2, 1, 1)), row(-512, 150))
 
 
+def test_a_masks_mean_is_its_share_of_each_block():
+    mask = np.zeros((4, 2, 2), dtype=bool)
+    mask[0] = mask[2, 0, 0] = True
+
+    np.testing.assert_array_equal(block_mean(mask, (2, 2, 2)), row(0.5, 0.125))
+
+
+def test_the_mean_is_the_same_in_either_order_of_memory():
+    ct = np.random.default_rng(0).integers(-1000, 200, (7, 6, 9)).astype(np.float32)
+    expected = ct[:6, :6, :8].reshape(2, 3, 3, 2, 2, 4).mean(axis=(1, 3, 5))
+
+    np.testing.assert_allclose(block_mean(ct, (3, 2, 4)), expected, rtol=1e-5)
+    np.testing.assert_array_equal(block_mean(np.asfortranarray(ct), (3, 2, 4)), block_mean(ct, (3, 2, 4)))
+
+
+def test_an_axis_shorter_than_a_block_is_one_block():
+    np.testing.assert_allclose(block_mean(row(-30, -50), (6, 1, 1)), row(-40))
+    np.testing.assert_array_equal(on_voxels(row(1), (6, 1, 1), (2, 1, 1)), row(1, 1))
+
+
 def test_every_voxel_gets_its_blocks_value_and_the_rest_the_last_blocks():
     np.testing.assert_array_equal(on_voxels(row(1, 2), (2, 1, 1), (5, 1, 1)), row(1, 1, 2, 2, 2))
 

@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import torch
-from monai.data import MetaTensor
 
-from normnet.ct_grid import save_nifti, to_grid_of
+from normnet.ct_grid import as_in_file, save_nifti
 from normnet.results import SaveStudy
 
 __all__ = ["SaveAnomaly", "write_masks"]
@@ -31,34 +29,30 @@ class SaveAnomaly(SaveStudy):
         self.threshold, self.masked = threshold, masked
 
     def _write(self, study: Mapping[str, Any], folder: Path) -> None:
-        ct: MetaTensor = study["ct"]
-        mask: MetaTensor = study["lung_mask"].cpu()
-        lungs = MetaTensor(to_grid_of(mask[0].numpy() > 0, mask.affine, ct)[None], affine=ct.affine)
-        scored = torch.as_tensor(study["pred"]).as_subclass(torch.Tensor).cpu()
-        anomaly, reconstruction = (MetaTensor(channel[None], affine=ct.affine) for channel in scored)
+        lungs = study["lung_mask"][0].cpu().numpy() > 0
+        anomaly, reconstruction = study["pred"].cpu().numpy()
         if self.masked:
-            anomaly, reconstruction = (
-                cast(MetaTensor, volume * lungs) for volume in (anomaly, reconstruction)
-            )
-        _save(anomaly, np.float32, folder / "anomaly.nii.gz")
-        _save(reconstruction, np.float32, folder / "reconstruction.nii.gz")
-        write_masks(folder, anomaly, lungs, self.threshold)
+            anomaly, reconstruction = anomaly * lungs, reconstruction * lungs
+        (anomaly, affine), (reconstruction, _), (lungs, _) = (
+            as_in_file(volume, study["ct"]) for volume in (anomaly, reconstruction, lungs)
+        )
+        save_nifti(anomaly, affine, folder / "anomaly.nii.gz")
+        save_nifti(reconstruction, affine, folder / "reconstruction.nii.gz")
+        write_masks(folder, anomaly, lungs, affine, self.threshold)
 
 
-def write_masks(folder: Path, anomaly: MetaTensor, lungs: MetaTensor, threshold: float) -> None:
+def write_masks(
+    folder: Path, anomaly: np.ndarray, lungs: np.ndarray, affine: np.ndarray, threshold: float
+) -> None:
     """Writes lesion.nii.gz, healthy.nii.gz (the rest of the lungs) and lungs.nii.gz.
 
     Args:
         folder: of the study.
-        anomaly: (1, X, Y, Z).
-        lungs: (1, X, Y, Z), on the same grid.
+        anomaly: (X, Y, Z).
+        lungs: (X, Y, Z) bool, on the same grid.
+        affine: of the grid, (4, 4).
         threshold: above it an anomaly is a lesion.
     """
     lesion = anomaly > np.float32(threshold)
-    _save(cast(MetaTensor, lesion), np.uint8, folder / "lesion.nii.gz")
-    _save(cast(MetaTensor, (lungs > 0) & ~lesion), np.uint8, folder / "healthy.nii.gz")
-    _save(cast(MetaTensor, lungs > 0), np.uint8, folder / "lungs.nii.gz")
-
-
-def _save(volume: MetaTensor, dtype: type, path: Path) -> None:
-    save_nifti(volume[0].numpy().astype(dtype), volume.affine, path)
+    for name, mask in (("lesion", lesion), ("healthy", lungs & ~lesion), ("lungs", lungs)):
+        save_nifti(mask.astype(np.uint8), affine, folder / f"{name}.nii.gz")

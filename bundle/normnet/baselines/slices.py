@@ -12,7 +12,6 @@ from monai.transforms import (
     Orientationd,
     Randomizable,
     ScaleIntensityRanged,
-    Spacingd,
 )
 from torch.nn import functional
 
@@ -20,6 +19,7 @@ from normnet.exclusion import ExcludeFromLungsd, LoadExclusiond
 from normnet.healthy_volumes import healthy_transforms, stored
 from normnet.intensity import HU_WINDOW
 from normnet.lungs import SegmentLungsd
+from normnet.model_grid import ToModelGridd
 from normnet.reading import LoadCTd
 from normnet.thorax import MODEL_SPACING, thorax_transforms
 
@@ -105,7 +105,7 @@ def slice_transforms(
         more_masks: further masks to carry along.
 
     Returns:
-        Transforms that leave `image`, `lungs` and `lung_mask` as `normnet.thorax.thorax_transforms` does.
+        Transforms that leave `image`, `lungs`, `ct` and `lung_mask` as `normnet.thorax.thorax_transforms` does.
     """
     if masked:
         return thorax_transforms(lungs=lungs, spacing=spacing, more_masks=more_masks)
@@ -114,8 +114,8 @@ def slice_transforms(
     return [
         Orientationd(keys=["image", *more_masks], axcodes="RAS", labels=None),
         SegmentLungsd(keys="image", lungs_key="lungs", backend=lungs),
-        CopyItemsd(keys="lungs", names="lung_mask"),
-        Spacingd(keys=["image", *masks], pixdim=spacing, mode=["bilinear", *["nearest"] * len(masks)]),
+        CopyItemsd(keys=["image", "lungs"], names=["ct", "lung_mask"]),
+        ToModelGridd(keys=masks, spacing=spacing),
         ScaleIntensityRanged(keys="image", a_min=low, a_max=high, b_min=0.0, b_max=1.0, clip=True),
     ]
 

@@ -162,8 +162,8 @@ def mask_folder(results_dir: str | Path, threshold: float, output_dir: str | Pat
     for anomaly in sorted(Path(results_dir).glob("[!.]*/anomaly.nii.gz")):
         folder = Path(output_dir) / anomaly.parent.name
         folder.mkdir(parents=True, exist_ok=True)
-        lungs = read_volume(anomaly.with_name("lungs.nii.gz"))
-        write_masks(folder, read_volume(anomaly), lungs, threshold)
+        scored, lungs = read_volume(anomaly), read_volume(anomaly.with_name("lungs.nii.gz"))
+        write_masks(folder, scored[0].numpy(), lungs[0].numpy() > 0, scored.affine.numpy(), threshold)
 
 
 def _called(passed: np.ndarray) -> np.ndarray:

@@ -1,0 +1,50 @@
+"""From a CT's own grid to the model's: another voxel size along the same axes (IV-B2)."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.data.utils import compute_shape_offset, zoom_affine
+from monai.transforms import MapTransform
+
+from normnet.ct_grid import ToCTGridd, linear_on_grid
+
+__all__ = ["ToModelGridd", "to_spacing"]
+
+
+def to_spacing(ct: MetaTensor, spacing: Sequence[float]) -> MetaTensor:
+    """Interpolates a CT linearly at another voxel size, on the grid that MONAI's `Spacing` has.
+
+    Args:
+        ct: (1, X, Y, Z).
+        spacing: of the new grid along X, Y, Z, mm.
+
+    Returns:
+        (1, X', Y', Z') float32, whose first voxel lies where the CT's does.
+    """
+    affine = ct.affine.numpy()
+    model_affine = zoom_affine(affine, spacing, diagonal=False)
+    (x, y, z), model_affine[:3, 3] = compute_shape_offset(ct.shape[1:], affine, model_affine)
+    to_ct = np.linalg.inv(affine) @ model_affine
+    return MetaTensor(linear_on_grid(ct, to_ct, (int(x), int(y), int(z))).contiguous(), affine=model_affine)
+
+
+class ToModelGridd(MapTransform):
+    """Brings a CT to another voxel size by linear interpolation, and its masks by the nearest voxel.
+
+    Args:
+        keys: masks on the CT's grid, (1, X, Y, Z) each.
+        image_key: the CT, (1, X, Y, Z).
+        spacing: of the new grid along X, Y, Z, mm.
+    """
+
+    def __init__(self, keys: KeysCollection, spacing: Sequence[float], image_key: Hashable = "image") -> None:
+        super().__init__(keys)
+        self.image_key, self.spacing = image_key, tuple(spacing)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        image = to_spacing(data[self.image_key], self.spacing)
+        data = ToCTGridd(self.keys, ct_key=self.image_key)({**data, self.image_key: image})
+        return {**data, **{mask: data[mask].contiguous() for mask in self.key_iterator(data)}}
