@@ -50,14 +50,15 @@ def study_result(study: Mapping[str, Any]) -> StudyResult:
     """
     ct, disagreement = (study[key][0].cpu().numpy() for key in ("ct", "disagreement"))
     lungs, lesion, healthy = (study[key][0].cpu().numpy() > 0 for key in ("lung_mask", "lesion", "healthy"))
-    masks = {"lungs": lungs, "lesion": lesion & lungs, "healthy": healthy & lungs}
+    lesion &= lungs
+    healthy &= lungs
     spacing = tuple(float(step) for step in study["ct"].pixdim)
     left, right = split_sides(lungs, spacing)
     return StudyResult(
         ct=ct,
-        masks=masks,
+        masks={"lungs": lungs, "lesion": lesion, "healthy": healthy},
         disagreement=np.multiply(disagreement, lungs, out=disagreement),
-        report=lesion_report(masks["lesion"], lungs, left, right, spacing),
+        report=lesion_report(lesion, lungs, left, right, spacing),
         spacing=spacing,
     )
 

@@ -4,12 +4,12 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from monai.config import KeysCollection
-from monai.transforms import CopyItemsd, CropForegroundd, MapTransform, Orientationd
+from monai.transforms import CropForegroundd, MapTransform, Orientationd
 
 from normnet.intensity import scale_window
 from normnet.lung_density import FULL_LUNG_HU, InflateLungsd
 from normnet.lungs import SegmentLungsd
-from normnet.model_grid import ToModelGridd
+from normnet.model_grid import KeepOnCTGridd, ToModelGridd
 
 __all__ = ["MODEL_SPACING", "ThoraxAread", "thorax_transforms"]
 
@@ -62,7 +62,7 @@ def thorax_transforms(
     return [
         Orientationd(keys=["image", *more_masks], axcodes="RAS", labels=None),
         SegmentLungsd(keys="image", lungs_key="lungs", backend=lungs),
-        CopyItemsd(keys=["image", "lungs"], names=["ct", "lung_mask"]),
+        KeepOnCTGridd(keys=["image", "lungs"], names=["ct", "lung_mask"]),
         CropForegroundd(keys=["image", *masks], source_key="lungs", margin=CROP_MARGIN, allow_smaller=True),
         ToModelGridd(keys=masks, spacing=spacing),
         InflateLungsd(keys="image", lungs_key="lungs", full_hu=full_lung_hu),

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from monai.transforms import (
     Compose,
-    CopyItemsd,
     MapTransform,
     Orientationd,
     Randomizable,
@@ -19,7 +18,7 @@ from normnet.exclusion import ExcludeFromLungsd, LoadExclusiond
 from normnet.healthy_volumes import healthy_transforms, stored
 from normnet.intensity import HU_WINDOW
 from normnet.lungs import SegmentLungsd
-from normnet.model_grid import ToModelGridd
+from normnet.model_grid import KeepOnCTGridd, ToModelGridd
 from normnet.reading import LoadCTd
 from normnet.thorax import MODEL_SPACING, thorax_transforms
 
@@ -114,7 +113,7 @@ def slice_transforms(
     return [
         Orientationd(keys=["image", *more_masks], axcodes="RAS", labels=None),
         SegmentLungsd(keys="image", lungs_key="lungs", backend=lungs),
-        CopyItemsd(keys=["image", "lungs"], names=["ct", "lung_mask"]),
+        KeepOnCTGridd(keys=["image", "lungs"], names=["ct", "lung_mask"]),
         ToModelGridd(keys=masks, spacing=spacing),
         ScaleIntensityRanged(keys="image", a_min=low, a_max=high, b_min=0.0, b_max=1.0, clip=True),
     ]
