@@ -1,6 +1,6 @@
 """The lungs by thresholds and connected components, from the volume at hand alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import ndimage
@@ -9,20 +9,15 @@ from normnet.boxes import boxes_round, widened
 from normnet.coarse_grid import block_factors, block_mean, grow, on_voxels, shrink, voxels_of
 from normnet.intensity import BRIGHT_HU
 from normnet.lung_sides import split_sides
+from normnet.surroundings import TISSUE_HU, Surroundings
 
-__all__ = ["body_tissue", "segment"]
+__all__ = ["segment"]
 
 WORKING_MM = 2.0
 """Voxel size of the grid on which components are told apart, mm; finer than that is not upsampled."""
 
 BORDER_HU = BRIGHT_HU
 """At its border the lung reaches to this value, HU: a brighter rim is the chest wall's partial volume."""
-
-TISSUE_HU = -300.0
-"""Soft tissue and fat lie above it; air, lung and ground glass below, HU."""
-
-OUTSIDE_HU = -930.0
-"""Outside air and padding lie below it, HU; lungs, but for severe emphysema, above."""
 
 GAS_HU = -970.0
 """A component whose median lies below it is gas in stomach or bowel, HU."""
@@ -39,12 +34,6 @@ MIN_ENCLOSED = 2.0
 MORE_OPEN = 0.5
 """Of the four directions, so many more lead a lung's voxels past the body to outside air than the largest lung's, on
 average; those of air under clothes, one or two more."""
-
-SKIN_MM = 2.0
-"""Partial volume between outside air and skin, mm."""
-
-COUCH_MM = 4.0
-"""Tissue thinner than twice this is cut from the body: couch shells, tubes, clothes, mm."""
 
 VESSEL_MM = 4.0
 """Radius of the closing that takes in vessels: those thicker than twice this, at the hilum, stay out, mm."""
@@ -98,73 +87,23 @@ def segment(ct: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
     """
     factors, size = block_factors(spacing, WORKING_MM)
     coarse = block_mean(ct, factors)
-    body = body_tissue(coarse, size)
-    outside = _outside_air(coarse)
-    air = (coarse < TISSUE_HU) & ~grow(outside, SKIN_MM, size)
-    lungs = _lung_components(air, coarse, body, outside, size)
-    hollow = _airways(coarse, air & (_enclosed(body) == 4), lungs, size) | _gas_pockets(coarse, lungs, size)
-    lungs = _lung_components(lungs & ~hollow, coarse, body, outside, size)
-    sides = split_sides(lungs, size, midline=float(ndimage.center_of_mass(body)[0]))
+    place = Surroundings.of(coarse, size)
+    air = (coarse < TISSUE_HU) & ~place.skin
+    lungs = _lung_components(air, coarse, place, size)
+    hollow = _airways(coarse, air & (place.enclosed == 4), lungs, size) | _gas_pockets(coarse, lungs, size)
+    lungs = _lung_components(lungs & ~hollow, coarse, place, size)
+    sides = split_sides(lungs, size, midline=float(ndimage.center_of_mass(place.body)[0]))
     closed = np.logical_or.reduce([_close(side, coarse, size) for side in sides if side.any()])
-    return _refine(ct, closed & ~hollow, hollow | outside, factors)
-
-
-def body_tissue(coarse: np.ndarray, size: Sequence[float]) -> np.ndarray:
-    """Finds the patient's tissue: the largest component that survives the removal of thin things.
-
-    Args:
-        coarse: (X, Y, Z) HU, of a grid of some millimetres.
-        size: its voxel size along X, Y, Z in mm.
-
-    Returns:
-        (X, Y, Z) bool, without the lungs, couch and outside air.
-
-    Raises:
-        ValueError: there is none.
-    """
-    tissue = coarse > TISSUE_HU
-    labels, _ = ndimage.label(shrink(tissue, COUCH_MM, size))
-    if not labels.any():
-        raise ValueError(
-            f"no lungs: no body, only {tissue.mean():.0%} of the field lies above {TISSUE_HU:.0f} HU"
-        )
-    return tissue & grow(labels == np.bincount(labels[labels > 0]).argmax(), COUCH_MM, size)
-
-
-def _outside_air(coarse: np.ndarray) -> np.ndarray:
-    """Air and padding outside the patient: joined to the field's sides by no narrow gap."""
-    cold = coarse < OUTSIDE_HU
-    labels, _ = ndimage.label(ndimage.binary_erosion(cold, border_value=1))
-    sides = np.concatenate([labels[[0, -1]].ravel(), labels[:, [0, -1]].ravel()])
-    return cold & ndimage.binary_dilation(np.isin(labels, np.unique(sides[sides > 0])))
-
-
-def _enclosed(body: np.ndarray) -> np.ndarray:
-    """In how many of the four in-plane directions each voxel meets the body."""
-    return sum(_met(body), start=np.zeros(body.shape, dtype=np.int8))
-
-
-def _open(body: np.ndarray, outside: np.ndarray) -> np.ndarray:
-    """In how many of the four in-plane directions each voxel meets outside air, and never the body."""
-    pairs = zip(_met(body), _met(outside), strict=True)
-    return sum((air & ~tissue for tissue, air in pairs), start=np.zeros(body.shape, dtype=np.int8))
-
-
-def _met(mask: np.ndarray) -> Iterator[np.ndarray]:
-    """Of each of the four in-plane directions: whether each voxel meets the mask there."""
-    for axis in (0, 1):
-        yield np.maximum.accumulate(mask, axis)
-        yield np.flip(np.maximum.accumulate(np.flip(mask, axis), axis), axis)
+    return _refine(ct, closed & ~hollow, hollow | place.outside, factors)
 
 
 def _lung_components(
-    air: np.ndarray, coarse: np.ndarray, body: np.ndarray, outside: np.ndarray, size: Sequence[float]
+    air: np.ndarray, coarse: np.ndarray, place: Surroundings, size: Sequence[float]
 ) -> np.ndarray:
     """The components of `air` that are lung by volume and HU, in the body more than at outside air."""
     labels, _ = ndimage.label(air)
     boxes = ndimage.find_objects(labels)
     millilitres = np.bincount(labels.ravel())[1:] * (np.prod(size) / 1000)
-    enclosed, open_ways, skin = _enclosed(body), _open(body, outside), grow(outside, SKIN_MM, size)
     lungs, largest, most_open = np.zeros_like(air), 0.0, np.inf
     for index in np.argsort(-millilitres):
         if millilitres[index] < MIN_SHARE * largest:
@@ -172,11 +111,11 @@ def _lung_components(
         box = widened(boxes[index], _in_voxels(min(size), size))
         part = labels[box] == index + 1
         shell = ndimage.binary_dilation(part) & ~part
-        ways = open_ways[box][part].mean()
+        ways = place.open_ways[box][part].mean()
         in_body = (
-            enclosed[box][part].mean() >= MIN_ENCLOSED
+            place.enclosed[box][part].mean() >= MIN_ENCLOSED
             and ways <= most_open
-            and body[box][shell].sum() > skin[box][shell].sum()
+            and place.body[box][shell].sum() > place.skin[box][shell].sum()
         )
         if in_body and np.median(coarse[box][part]) >= GAS_HU:
             lungs[box] |= part

@@ -10,6 +10,7 @@ from normnet import classical_lungs, nnunet_lungs
 from normnet.boxes import boxes_round, widened
 from normnet.coarse_grid import block_factors, block_mean, grow, shrink, smooth_on_voxels, voxels_of
 from normnet.intensity import BRIGHT_HU
+from normnet.surroundings import body_tissue
 
 __all__ = ["join", "on_ct_grid", "segment"]
 
@@ -65,7 +66,7 @@ def join(
     Returns:
         (X, Y, Z) bool: dense, in the body, thick, and beside `aerated`.
     """
-    dense = by_network & ~aerated & (coarse >= BRIGHT_HU) & classical_lungs.body_tissue(coarse, size)
+    dense = by_network & ~aerated & (coarse >= BRIGHT_HU) & body_tissue(coarse, size)
     thick = grow(shrink(dense, THIN_MM, size), THIN_MM, size) & dense
     labels, _ = ndimage.label(thick)
     joined = np.zeros_like(thick)
