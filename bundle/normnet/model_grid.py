@@ -4,11 +4,12 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.data.utils import compute_shape_offset, zoom_affine
 from monai.transforms import MapTransform
-from monai.utils import ensure_tuple
+from monai.utils import MetaKeys, ensure_tuple
 
 from normnet.ct_grid import ToCTGridd, linear_on_grid
 
@@ -28,8 +29,9 @@ def to_spacing(ct: MetaTensor, spacing: Sequence[float]) -> MetaTensor:
     affine = ct.affine.numpy()
     model_affine = zoom_affine(affine, spacing, diagonal=False)
     (x, y, z), model_affine[:3, 3] = compute_shape_offset(ct.shape[1:], affine, model_affine)
-    to_ct = np.linalg.inv(affine) @ model_affine
-    return MetaTensor(linear_on_grid(ct, to_ct, (int(x), int(y), int(z))).contiguous(), affine=model_affine)
+    fine = linear_on_grid(ct, np.linalg.inv(affine) @ model_affine, (int(x), int(y), int(z)))
+    meta = {**ct.meta, MetaKeys.AFFINE: torch.from_numpy(model_affine)}
+    return MetaTensor(fine.contiguous(), meta=meta)
 
 
 class KeepOnCTGridd(MapTransform):
