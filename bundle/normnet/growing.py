@@ -38,22 +38,17 @@ def grow(seed: torch.Tensor, support: torch.Tensor, steps: int | None = GROWING_
         )
     if steps is not None and steps < 0:
         raise ValueError(f"expected at least 0 steps of growth, got {steps}")
-    result = torch.zeros_like(support, dtype=torch.bool)
-    if not (bool(seed.any()) and bool(support.any())):
-        return result
-    frame = _reach(seed, support, steps)
-    inside = support[frame]
-    # The first step starts from the whole seed, later ones from what the support let through.
-    front, grown = seed[frame], seed[frame] & inside
-    for step in count():
-        if step == steps:
+    grown = seed & support
+    # Only what was added last grows on, and only the box round it costs time.
+    front, box = seed, tuple(slice(0, length) for length in seed.shape)
+    for _ in count() if steps is None else range(steps):
+        extents = _extents(front)
+        if not extents:
             break
-        wider = dilate(front).logical_and_(inside)
-        if torch.equal(wider, grown):
-            break
-        front = grown = wider
-    result[frame] = grown
-    return result
+        front, box = _with_rim(front, extents, box, seed.shape)
+        front = dilate(front).logical_and_(support[box] & ~grown[box])
+        grown[box] |= front
+    return grown
 
 
 def dilate(mask: torch.Tensor) -> torch.Tensor:
@@ -66,22 +61,26 @@ def dilate(mask: torch.Tensor) -> torch.Tensor:
     return mask
 
 
-def _reach(seed: torch.Tensor, support: torch.Tensor, steps: int | None) -> tuple[slice, ...]:
-    """Returns the smallest box that holds all that growth can touch: no other voxel costs time."""
-    box = []
-    for axis, length in enumerate(seed.shape):
-        start, stop = _extent(seed, axis)
-        if steps is None:
-            low, high = _extent(support, axis)
-            start, stop = min(start, low), max(stop, high)
-        else:
-            start, stop = max(start - steps, 0), min(stop + steps, length)
-        box.append(slice(start, stop))
-    return tuple(box)
+def _extents(mask: torch.Tensor) -> list[tuple[int, int]]:
+    """Along each axis, the first index of a mask and the one after the last; none of an empty mask."""
+    by_z = mask.any(dim=0)
+    touched = [along.nonzero() for along in (mask.any(dim=2).any(dim=1), by_z.any(dim=1), by_z.any(dim=0))]
+    return [(int(indices[0]), int(indices[-1]) + 1) for indices in touched if len(indices)]
 
 
-def _extent(mask: torch.Tensor, axis: int) -> tuple[int, int]:
-    """Returns the first index of a mask along an axis, and the one after the last."""
-    others = [other for other in range(mask.ndim) if other != axis]
-    indices = mask.any(dim=others).nonzero()
-    return int(indices[0]), int(indices[-1]) + 1
+def _with_rim(
+    mask: torch.Tensor, extents: list[tuple[int, int]], box: tuple[slice, ...], shape: tuple[int, ...]
+) -> tuple[torch.Tensor, tuple[slice, ...]]:
+    """Cuts a mask, which fills a box of a field of `shape`, to its extents and a rim of one voxel, and says where."""
+    held = tuple(slice(first, last) for first, last in extents)
+    outer = tuple(
+        slice(max(whole.start + part.start - 1, 0), min(whole.start + part.stop + 1, length))
+        for whole, part, length in zip(box, held, shape, strict=True)
+    )
+    cut = mask.new_zeros([rim.stop - rim.start for rim in outer])
+    place = tuple(
+        slice(whole.start + part.start - rim.start, whole.start + part.stop - rim.start)
+        for whole, part, rim in zip(box, held, outer, strict=True)
+    )
+    cut[place] = mask[held]
+    return cut, outer
