@@ -50,10 +50,10 @@ def segmented(test: Path, results: Path, kind: str) -> bool:
 
 
 def scores(plan: Plan, of: str, results: Path) -> list[Row]:
-    """Scores a folder by the one evaluator, or reads its table where that has been done."""
+    """Scores a folder by the one evaluator, unless that has been done, and reads its table: the figures of any run."""
     table = results.with_name(f"{results.name}.csv")
     if not table.is_file():
-        return evaluate_folder(results, plan.tests[of], table)
+        evaluate_folder(results, plan.tests[of], table)
     with table.open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["case"] not in ("mean", "sd")]
     return [
