@@ -1,87 +1,38 @@
-"""From one grid to another with the same axes; results on the CT's own grid, as its file has it."""
+"""Results on the CT's own grid: kept there, brought back from the model's, turned as the file has it, saved."""
 
 import os
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import nibabel as nib
 import numpy as np
-import SimpleITK as sitk
-import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
-from monai.utils import MetaKeys
+from monai.utils import MetaKeys, ensure_tuple
 
-from normnet.errors import InputError
+from normnet.resampling import Mode, on_grid_of
 
-__all__ = ["ToCTGridd", "as_in_file", "linear_on_grid", "nearest_on_grid", "save_nifti"]
-
-SKEW = 1e-3
-"""Most that one axis of a grid may lean along another axis of the other grid, as a share of its own step."""
+__all__ = ["KeepOnCTGridd", "ToCTGridd", "as_in_file", "save_nifti"]
 
 
-def nearest_on_grid(volume: torch.Tensor, to_volume: np.ndarray, shape: tuple[int, int, int]) -> torch.Tensor:
-    """Samples a volume at the nearest voxel of each voxel of another grid with parallel axes; 0 outside it.
+class KeepOnCTGridd(MapTransform):
+    """Keeps volumes under further names, for what goes back to the CT's grid.
 
-    The axes of both grids are parallel, so the nearest voxel is found for each axis by itself: a hundredth of the
-    time and memory of MONAI's `Invertd`, which resamples voxel by voxel in float64.
+    MONAI's `CopyItemsd` would copy them, 0.8 GB of a thin CT; nothing in preprocessing writes into a volume.
 
     Args:
-        volume: (C, X, Y, Z).
-        to_volume: (4, 4), from voxel indices of the wanted grid to those of the volume.
-        shape: of the wanted grid.
-
-    Returns:
-        (C, *shape), the volume's dtype and device; x runs fastest in memory, as in a CT's file.
-
-    Raises:
-        ValueError: the axes are not parallel.
+        keys: volumes on the CT's grid.
+        names: a further one for each.
     """
-    source = np.abs(to_volume[:3, :3]).argmax(axis=1)  # of each axis of the volume, the wanted grid's axis
-    along = to_volume[:3, :3][np.arange(3), source]
-    leaning = to_volume[:3, :3].copy()
-    leaning[np.arange(3), source] = 0
-    if sorted(source) != [0, 1, 2] or (np.abs(leaning) > SKEW * np.abs(along)[:, None]).any():
-        raise ValueError(f"expected grids with parallel axes, got {to_volume[:3, :3].tolist()} between them")
-    axes = [int(np.flatnonzero(source == wanted)[0]) for wanted in range(3)]  # the volume's, as wanted
-    zyx = volume.permute(0, *(axis + 1 for axis in reversed(axes))).contiguous()
-    inside = []
-    for wanted, axis in enumerate(axes):
-        nearest = np.rint(along[axis] * np.arange(shape[wanted]) + to_volume[axis, 3]).astype(np.int64)
-        found = np.flatnonzero((nearest >= 0) & (nearest < volume.shape[axis + 1]))
-        inside.append(slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 0))
-        zyx = zyx.index_select(3 - wanted, torch.as_tensor(nearest[found], device=volume.device))
-    result = volume.new_zeros((len(volume), *reversed(shape)))
-    x, y, z = inside
-    result[:, z, y, x] = zyx
-    return result.permute(0, 3, 2, 1)
 
+    def __init__(self, keys: KeysCollection, names: KeysCollection) -> None:
+        super().__init__(keys)
+        self.names = ensure_tuple(names)
 
-def linear_on_grid(volume: torch.Tensor, to_volume: np.ndarray, shape: tuple[int, int, int]) -> torch.Tensor:
-    """Interpolates a volume linearly at each voxel of another grid; beyond its last voxels, these go on.
-
-    SimpleITK does so in a tenth of the time and a third of the memory of MONAI's `SpatialResample`.
-
-    Args:
-        volume: (C, X, Y, Z).
-        to_volume: (4, 4), from voxel indices of the wanted grid to those of the volume.
-        shape: of the wanted grid.
-
-    Returns:
-        (C, *shape) float32, on the CPU; x runs fastest in memory, as in a CT's file.
-    """
-    resample = sitk.ResampleImageFilter()
-    resample.SetSize(shape)
-    resample.SetTransform(sitk.AffineTransform(to_volume[:3, :3].ravel().tolist(), to_volume[:3, 3].tolist()))
-    resample.SetInterpolator(sitk.sitkLinear)
-    resample.SetUseNearestNeighborExtrapolator(True)
-    sampled = torch.empty((len(volume), *reversed(shape)))
-    for channel, result in zip(volume.cpu().float().numpy(), sampled, strict=True):
-        image = sitk.GetImageFromArray(channel.T)  # SimpleITK's arrays are (Z, Y, X)
-        result[:] = torch.from_numpy(sitk.GetArrayFromImage(resample.Execute(image)))
-    return sampled.permute(0, 3, 2, 1)
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        return {**data, **{name: data[key] for key, name in zip(self.keys, self.names, strict=True)}}
 
 
 class ToCTGridd(MapTransform):
@@ -90,34 +41,20 @@ class ToCTGridd(MapTransform):
     Args:
         keys: results on the model's grid, (C, X, Y, Z), each with its affine.
         ct_key: the CT.
-        mode: "nearest", or "bilinear" for what is no mask.
+        mode: "bilinear" for what is no mask.
 
     Raises:
-        InputError: the axes of both grids are not parallel, as where a CT's slices are sheared.
+        InputError: see `normnet.resampling.on_grid_of`.
     """
 
-    def __init__(
-        self,
-        keys: KeysCollection,
-        ct_key: Hashable = "ct",
-        mode: Literal["nearest", "bilinear"] = "nearest",
-    ) -> None:
+    def __init__(self, keys: KeysCollection, ct_key: Hashable = "ct", mode: Mode = "nearest") -> None:
         super().__init__(keys)
-        self.ct_key, self.on_grid = ct_key, nearest_on_grid if mode == "nearest" else linear_on_grid
+        self.ct_key, self.mode = ct_key, mode
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         data = dict(data)
-        ct: MetaTensor = data[self.ct_key]
         for key in self.key_iterator(data):
-            result: MetaTensor = data[key]
-            to_result = np.linalg.inv(result.affine.cpu().numpy()) @ ct.affine.cpu().numpy()
-            x, y, z = ct.shape[1:]
-            try:
-                sampled = self.on_grid(result.as_subclass(torch.Tensor), to_result, (x, y, z))
-            except ValueError as error:
-                file = ct.meta.get("filename_or_obj", "the CT")
-                raise InputError(f"{file}: expected axes at right angles, got a sheared grid.") from error
-            data[key] = MetaTensor(sampled, affine=ct.affine)
+            data[key] = on_grid_of(data[key], data[self.ct_key], self.mode)
         return data
 
 

@@ -9,11 +9,11 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.data.utils import compute_shape_offset, zoom_affine
 from monai.transforms import MapTransform
-from monai.utils import MetaKeys, ensure_tuple
+from monai.utils import MetaKeys
 
-from normnet.ct_grid import ToCTGridd, linear_on_grid
+from normnet.resampling import linear_on_grid, on_grid_of
 
-__all__ = ["KeepOnCTGridd", "ToModelGridd", "to_spacing"]
+__all__ = ["ToModelGridd", "to_spacing"]
 
 
 def to_spacing(ct: MetaTensor, spacing: Sequence[float]) -> MetaTensor:
@@ -34,24 +34,6 @@ def to_spacing(ct: MetaTensor, spacing: Sequence[float]) -> MetaTensor:
     return MetaTensor(fine.contiguous(), meta=meta)
 
 
-class KeepOnCTGridd(MapTransform):
-    """Keeps volumes under further names, for what goes back to the CT's grid.
-
-    MONAI's `CopyItemsd` would copy them, 0.8 GB of a thin CT; nothing in preprocessing writes into a volume.
-
-    Args:
-        keys: volumes on the CT's grid.
-        names: a further one for each.
-    """
-
-    def __init__(self, keys: KeysCollection, names: KeysCollection) -> None:
-        super().__init__(keys)
-        self.names = ensure_tuple(names)
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        return {**data, **{name: data[key] for key, name in zip(self.keys, self.names, strict=True)}}
-
-
 class ToModelGridd(MapTransform):
     """Brings a CT to another voxel size by linear interpolation, and its masks by the nearest voxel.
 
@@ -66,6 +48,8 @@ class ToModelGridd(MapTransform):
         self.image_key, self.spacing = image_key, tuple(spacing)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        image = to_spacing(data[self.image_key], self.spacing)
-        data = ToCTGridd(self.keys, ct_key=self.image_key)({**data, self.image_key: image})
-        return {**data, **{mask: data[mask].contiguous() for mask in self.key_iterator(data)}}
+        data = dict(data)
+        data[self.image_key] = to_spacing(data[self.image_key], self.spacing)
+        for key in self.key_iterator(data):
+            data[key] = on_grid_of(data[key], data[self.image_key]).contiguous()
+        return data

@@ -6,10 +6,11 @@ from typing import Any
 from monai.config import KeysCollection
 from monai.transforms import CropForegroundd, MapTransform, Orientationd
 
+from normnet.ct_grid import KeepOnCTGridd
 from normnet.intensity import scale_window
 from normnet.lung_density import FULL_LUNG_HU, InflateLungsd
 from normnet.lungs import SegmentLungsd
-from normnet.model_grid import KeepOnCTGridd, ToModelGridd
+from normnet.model_grid import ToModelGridd
 
 __all__ = ["MODEL_SPACING", "ThoraxAread", "thorax_transforms"]
 

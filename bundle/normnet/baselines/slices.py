@@ -14,11 +14,12 @@ from monai.transforms import (
 )
 from torch.nn import functional
 
+from normnet.ct_grid import KeepOnCTGridd
 from normnet.exclusion import ExcludeFromLungsd, LoadExclusiond
 from normnet.healthy_volumes import healthy_transforms, stored
 from normnet.intensity import HU_WINDOW
 from normnet.lungs import SegmentLungsd
-from normnet.model_grid import KeepOnCTGridd, ToModelGridd
+from normnet.model_grid import ToModelGridd
 from normnet.reading import LoadCTd
 from normnet.thorax import MODEL_SPACING, thorax_transforms
 
