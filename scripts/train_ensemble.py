@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import fire
+from monai.bundle import ConfigParser
 
 from normnet import bundle_root
 from normnet.ensemble import MEMBERS, merge_members
 from normnet.errors import InputError, report_input_errors
-from normnet.network import ARCHITECTURE
 
 CONFIGS = Path(bundle_root()) / "configs"
 
@@ -24,12 +24,12 @@ def train_ensemble(
     ckpt_dir: str | None = None,
     output_dir: str | None = None,
     configs: str = "train",
-    architecture: str = ARCHITECTURE,
     **overrides: object,
 ) -> None:
     """Trains members 0, 1, ... through `python -m monai.bundle run training` and writes CKPT_DIR/model.pt.
 
-    A member whose weights are there is skipped; one that was stopped goes on from its last checkpoint.
+    A member whose weights are there is skipped; one that was stopped goes on from its last checkpoint. So other CTs or
+    configs want folders of their own. By default the merged weights take the place of the bundle's.
 
     Args:
         dataset_dir: folder of healthy CTs, or of a dataset.json.
@@ -37,14 +37,14 @@ def train_ensemble(
         ckpt_dir: where the weights go; the bundle's models folder by default.
         output_dir: where checkpoints, curves and the cache go; the bundle's runs folder by default.
         configs: names of the configs, with commas: train, or train,scanners for variation of scanners, or
-            train,paper for the paper's frame.
-        architecture: of each member.
+            train,paper for the paper's own setting.
         overrides: anything in the configs, by name, such as --max_iterations 1000.
     """
     report_input_errors()
     weights = Path(ckpt_dir or Path(bundle_root()) / "models")
     runs = Path(output_dir or Path(bundle_root()) / "runs")
     files = [str(CONFIGS / f"{name}.json") for name in configs.split(",")]
+    architecture = str(overrides.get("architecture", _value(files, "architecture")))
     settings = {
         "config_file": str(files) if len(files) > 1 else files[0],
         "meta_file": CONFIGS / "metadata.json",
@@ -52,7 +52,6 @@ def train_ensemble(
         "dataset_dir": Path(dataset_dir).resolve(),
         "ckpt_dir": weights.resolve(),
         "output_dir": runs.resolve(),
-        "architecture": architecture,
         **overrides,
     }
     paths = [weights / f"member_{member}.pt" for member in range(members)]
@@ -66,6 +65,13 @@ def train_ensemble(
             raise InputError(f"{path}: member {member} was not trained; its own message stands above.")
     merge_members(paths, weights / "model.pt", architecture=architecture)
     print(f"The ensemble of {members}: {weights / 'model.pt'}")
+
+
+def _value(files: list[str], name: str) -> object:
+    """What configs, laid over each other, say of a name."""
+    config = ConfigParser()
+    config.read_config(files)
+    return config[name]
 
 
 if __name__ == "__main__":

@@ -109,18 +109,34 @@ def test_torch_and_torchvision_are_of_one_build() -> None:
 
 
 def test_every_dependency_has_a_version_in_the_constraints() -> None:
-    def normal(requirement: str) -> str:
-        name = re.match(r"[\w.-]+", requirement)
-        assert name, requirement
-        return re.sub(r"[-_.]+", "-", name[0]).lower()
-
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = [
         *project["dependencies"],
         *(name for group in project["optional-dependencies"].values() for name in group),
     ]
+    assert {normal(name) for name in wanted} <= constraints().keys()
+
+
+def test_the_bundle_wants_the_versions_it_is_tested_with() -> None:
+    metadata = json.loads((ROOT / "bundle" / "configs" / "metadata.json").read_text())
+    wanted = {normal(name): version for name, version in metadata["required_packages_version"].items()}
+    wanted |= {name: metadata[f"{name}_version"] for name in ("monai", "numpy")}
+    wanted["torch"] = metadata["pytorch_version"]
+    tested = constraints()
+    assert wanted == {name: tested.get(name) for name in wanted}
+
+
+def normal(requirement: str) -> str:
+    """The name of a requirement, as package indices compare names."""
+    name = re.match(r"[\w.-]+", requirement)
+    assert name, requirement
+    return re.sub(r"[-_.]+", "-", name[0]).lower()
+
+
+def constraints() -> dict[str, str]:
+    """The version of each package in constraints.txt."""
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    assert {normal(name) for name in wanted} <= {normal(line) for line in lines if "==" in line}
+    return {normal(line): re.split("=+", line)[1].split(" ;")[0] for line in lines if "==" in line}
 
 
 def test_a_report_names_the_bundle_that_made_it() -> None:

@@ -80,7 +80,8 @@ def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
         wanted = len(network.state_dict())
         found = len(weights) if hasattr(weights, "__len__") else type(weights).__name__
         raise InputError(
-            f"{path}: expected the {wanted} tensors of {type(network).__name__}, but the file's {found} do not fit it."
+            f"{path}: expected the {wanted} tensors of {type(network).__name__}, but the file's {found} do not fit it; "
+            "other networks want their --architecture and number of --members."
         ) from error
     return network
 

@@ -1,0 +1,23 @@
+"""Members that lie there are merged as their configs say."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from train_ensemble import train_ensemble
+
+from normnet.checkpoints import load_weights, save_weights
+from normnet.ensemble import Ensemble
+from normnet.network import member_network
+
+
+@pytest.mark.parametrize(("configs", "architecture"), [("train", "subpixel_unet"), ("train,paper", "unet")])
+def test_the_architecture_is_that_of_the_configs(configs: str, architecture: str, tmp_path: Path) -> None:
+    member = member_network(architecture)
+    save_weights(member, tmp_path / "member_0.pt")
+    train_ensemble(
+        str(tmp_path), members=1, ckpt_dir=str(tmp_path), output_dir=str(tmp_path), configs=configs
+    )
+    merged = load_weights(Ensemble(1, architecture), tmp_path / "model.pt").state_dict()
+    for name, value in member.state_dict().items():
+        torch.testing.assert_close(merged[f"members.0.{name}"], value, atol=1e-3, rtol=0)
