@@ -20,8 +20,8 @@ help: ## list the targets
 env: $(READY) ## make the environment in .venv from constraints.txt (PYTHON=python3.12 picks the interpreter)
 
 # constraints.txt names every package with its version, so nothing is left to resolve: uv and pip install the same,
-# and neither builds sam2, which constraints.txt leaves out. Compiled once here, as pip does of itself: where Python may
-# not write bytecode, every command else compiles torch and MONAI anew, over 10 s each time. Nothing but $(VENV) is
+# and neither builds sam2, which constraints.txt leaves out. Compiled once here, as pip does of itself: otherwise, where
+# Python may not write bytecode, every command compiles torch and MONAI again, over 10 s each time. Nothing but $(VENV) is
 # written to, whatever is active; a folder of that name without the marker file is someone's own. The marker is as old
 # as can be until all is installed.
 $(READY): pyproject.toml constraints.txt

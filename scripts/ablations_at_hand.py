@@ -42,7 +42,7 @@ RULE = {
     "growing_steps": 10,
     "edge_depth": 0,
 }
-"""The paper's post-processing at four times its voxel size; the growing steps stay voxels."""
+"""The paper's post-processing at four times its voxel size, with the bundle's rim; the growing steps stay voxels."""
 
 ABOUT = """\
 Three healthy generated chests to train on, three others with COVID-like lesions whose masks are exact, all at 3.2 x

@@ -21,6 +21,9 @@ BUNDLE_NAME = "normnet_chest_ct_lesion"
 PACKED_FOLDERS = ("configs", "docs", "normnet", "models/lungs")
 """Folders of the bundle that travel; training runs, results and single members stay."""
 
+NOTES = "_notes.md"
+"""What the pages of figures hold at their end already."""
+
 
 def package_bundle(output: str = "") -> None:
     """Writes the zip; one that is there is replaced when the new one is whole.
@@ -59,7 +62,8 @@ def packed_files(root: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _content(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    files = (file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    return sorted(file for file in files if not file.name.endswith(NOTES))
 
 
 if __name__ == "__main__":
