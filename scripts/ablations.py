@@ -127,8 +127,9 @@ def ablations(
         dice[row.table, row.name] = mean_dice(scores)
     made = (
         f"Mean DSC, per cent; {iterations} iterations a member and {members} members but where the row says "
-        f"otherwise, configs {configs} but for T at -500 HU, the majority's vote, lungs of the backend `{lungs_backend}`. "
-        "Table IV trains at a constant rate, so that a longer training goes on from a shorter one; the others' rate falls."
+        f"otherwise, configs {configs} but for T at -500 HU, the majority's vote, lungs of the backend "
+        f"`{lungs_backend}`. Table IV trains at a constant rate, so that a longer training goes on from a shorter one; "
+        "the others' rate falls."
     )
     write(dice, page, f"{about}\n\n{made}".strip(), command)
     print(page.read_text(encoding="utf-8"))

@@ -155,8 +155,8 @@ def _budget(budget: Budget) -> str:
         f"nnU-Net's folds {budget.iterations}{size}, with labels. KL Grad and VAE Restoration use the weights of VAE; "
         f"the restoration asks the network at {asked}. Lungs of the backend `{budget.lungs_backend}`, found once for "
         "each CT: all methods see the same ones and nothing else, but VAE Original, which sees the raw CT. "
-        "NormNet's rows have one thing that the others have not: the rim that its lesions get at the pleura (`rim_mm` 3), "
-        "which brings two points of DSC on the generated chests ([networks.md](networks.md))."
+        "NormNet's rows have one thing that the others have not: the rim that its lesions get at the pleura "
+        "(`rim_mm` 3), which brings two points of DSC on the generated chests ([networks.md](networks.md))."
     )
 
 

@@ -38,7 +38,8 @@ def mostly_on_edge(
     found = np.zeros_like(areas)
     for box in boxes_round(areas, depth):
         labels, count = ndimage.label(areas[box])
-        edge = lungs[box] & ~ndimage.binary_erosion(lungs[box], iterations=depth)
+        # Where the field cuts a lung off, it goes on.
+        edge = lungs[box] & ~ndimage.binary_erosion(lungs[box], iterations=depth, border_value=1)
         size = np.bincount(labels.ravel(), minlength=count + 1)
         on_edge = np.bincount(labels[edge], minlength=count + 1)
         mostly = on_edge > share * size

@@ -78,8 +78,8 @@ def evaluate_folder(results_dir: str | Path, dataset_dir: str | Path, output_csv
     Studies without such a mask are left out.
 
     Args:
-        results_dir: holds <study>/lesion.nii.gz, healthy.nii.gz, lungs.nii.gz, and probability.nii.gz for the
-            AUC.
+        results_dir: holds <study>/lesion.nii.gz; for the bright voxels also lungs.nii.gz and vote.nii.gz, or
+            healthy.nii.gz in its place; for the AUC probability.nii.gz.
         dataset_dir: the CTs, as for inference.
         output_csv: where the table goes.
 
@@ -94,15 +94,18 @@ def evaluate_folder(results_dir: str | Path, dataset_dir: str | Path, output_csv
         if "lesions" not in study:
             continue
         results = Path(results_dir) / study["study"]
-        probability = results / "probability.nii.gz"
+        lungs, healthy, vote, probability = (
+            results / f"{name}.nii.gz" for name in ("lungs", "healthy", "vote", "probability")
+        )
+        healthy = vote if vote.exists() else healthy
         cases.append(
             EvaluationCase(
                 name=study["study"],
                 prediction=results / "lesion.nii.gz",
                 truth=study["lesions"],
                 image=study["image"],
-                lungs=results / "lungs.nii.gz",
-                healthy=results / "healthy.nii.gz",
+                lungs=lungs if lungs.exists() else None,
+                healthy=healthy if healthy.exists() else None,
                 probability=probability if probability.exists() else None,
             )
         )

@@ -7,17 +7,19 @@ import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.data.utils import compute_shape_offset, zoom_affine
 from monai.transforms import MapTransform
 from monai.utils import MetaKeys
 
-from normnet.resampling import linear_on_grid, on_grid_of
+from normnet.resampling import TIE, linear_on_grid, on_grid_of
 
 __all__ = ["ToModelGridd", "to_spacing"]
 
 
 def to_spacing(ct: MetaTensor, spacing: Sequence[float]) -> MetaTensor:
     """Interpolates a CT linearly at another voxel size, on the grid that MONAI's `Spacing` has.
+
+    Where a header's rounded numbers make axes lean by a hair, MONAI's moves the grid by half of the difference in voxel
+    size, and the CT's first slice may lie outside it; this one does not.
 
     Args:
         ct: (1, X, Y, Z).
@@ -26,10 +28,11 @@ def to_spacing(ct: MetaTensor, spacing: Sequence[float]) -> MetaTensor:
     Returns:
         (1, X', Y', Z') float32, whose first voxel lies where the CT's does.
     """
-    affine = ct.affine.numpy()
-    model_affine = zoom_affine(affine, spacing, diagonal=False)
-    (x, y, z), model_affine[:3, 3] = compute_shape_offset(ct.shape[1:], affine, model_affine)
-    fine = linear_on_grid(ct, np.linalg.inv(affine) @ model_affine, (int(x), int(y), int(z)))
+    steps = np.asarray(spacing) / ct.pixdim.numpy()
+    x, y, z = np.ceil((np.array(ct.shape[1:]) - 1) / steps - 0.5 - TIE).astype(int) + 1
+    to_ct = np.diag([*steps, 1.0])
+    model_affine = ct.affine.numpy() @ to_ct
+    fine = linear_on_grid(ct, to_ct, (int(x), int(y), int(z)))
     meta = {**ct.meta, MetaKeys.AFFINE: torch.from_numpy(model_affine)}
     return MetaTensor(fine.contiguous(), meta=meta)
 

@@ -31,6 +31,9 @@ SMALLEST_SHARE = 0.001
 SPACING_MM = (0.2, 10.0)
 """Smallest and largest voxel of a chest CT along any axis, mm."""
 
+ROUNDING = 1e-3
+"""Of a voxel's size: what headers round."""
+
 LARGEST_SHEAR = 0.01
 """Cosine between two axes (0.6 degrees); also how far the last slice may lie off, in lengths of the stack."""
 
@@ -214,7 +217,8 @@ def _check_grid(affine: np.ndarray, path: Path) -> None:
     """Raises InputError unless the axes are at right angles and the voxels of a size that CTs have."""
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     low, high = SPACING_MM
-    if not np.isfinite(affine).all() or spacing.min() < low or spacing.max() > high:
+    inside = (spacing > low * (1 - ROUNDING)) & (spacing < high * (1 + ROUNDING))
+    if not np.isfinite(affine).all() or not inside.all():
         raise InputError(
             f"{path}: expected a voxel spacing of {low:g} to {high:g} mm, "
             f"got {' x '.join(f'{size:.4g}' for size in spacing)}."

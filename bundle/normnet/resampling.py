@@ -9,13 +9,17 @@ from monai.data import MetaTensor
 
 from normnet.errors import InputError
 
-__all__ = ["Mode", "linear_on_grid", "nearest_on_grid", "on_grid_of"]
+__all__ = ["TIE", "Mode", "linear_on_grid", "nearest_on_grid", "on_grid_of"]
 
 Mode = Literal["nearest", "bilinear"]
 """MONAI's names: the nearest voxel, for masks, or between voxels, along all three axes."""
 
 SKEW = 1e-3
 """Most that one axis of a grid may lean along another axis of the other grid, as a share of its own step."""
+
+
+TIE = 1e-6
+"""What rounding moves a place by, voxels: one on the outer face of a grid's last voxel is in it."""
 
 
 def on_grid_of(volume: MetaTensor, ct: MetaTensor, mode: Mode = "nearest") -> MetaTensor:
@@ -70,10 +74,11 @@ def nearest_on_grid(volume: torch.Tensor, to_volume: np.ndarray, shape: tuple[in
     zyx = volume.permute(0, *(axis + 1 for axis in reversed(axes))).contiguous()
     inside = []
     for wanted, axis in enumerate(axes):
-        nearest = np.rint(along[axis] * np.arange(shape[wanted]) + to_volume[axis, 3]).astype(np.int64)
-        found = np.flatnonzero((nearest >= 0) & (nearest < volume.shape[axis + 1]))
+        place, length = along[axis] * np.arange(shape[wanted]) + to_volume[axis, 3], volume.shape[axis + 1]
+        found = np.flatnonzero((place >= -0.5 - TIE) & (place <= length - 0.5 + TIE))
         inside.append(slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 0))
-        zyx = zyx.index_select(3 - wanted, torch.as_tensor(nearest[found], device=volume.device))
+        nearest = np.rint(place[found]).clip(0, length - 1).astype(np.int64)
+        zyx = zyx.index_select(3 - wanted, torch.as_tensor(nearest, device=volume.device))
     result = volume.new_zeros((len(volume), *reversed(shape)))
     x, y, z = inside
     result[:, z, y, x] = zyx

@@ -21,6 +21,13 @@ from normnet.report import lesion_report, write_report
 
 __all__ = ["SaveStudy", "StudyResult", "study_result"]
 
+VOLUMES = (
+    *("lesion", "healthy", "lungs", "disagreement", "vote", "probability"),
+    *("anomaly", "reconstruction"),  # of the compared methods
+)
+RESULT_FILES = {*(f"{name}.nii.gz" for name in VOLUMES), "report.json", "overlay.png"}
+"""All that a study's folder may hold; a folder with anything else in it is not ours to replace."""
+
 
 @dataclass(frozen=True)
 class StudyResult:
@@ -72,7 +79,8 @@ class SaveStudy:
     Args:
         output_dir: OUT; it is made.
         checkpoint: the weights, named in the report by their hash.
-        probability: also writes probability.nii.gz, the members' mean probability of healthy tissue, for evaluation.
+        probability: also writes, for evaluation, vote.nii.gz, what the ensemble calls healthy, bright or not, and
+            probability.nii.gz, the members' mean probability of healthy tissue.
     """
 
     def __init__(self, output_dir: str | Path, checkpoint: str | Path, probability: bool = False) -> None:
@@ -93,32 +101,39 @@ class SaveStudy:
             self.save({**study, **output})
 
     def save(self, study: Mapping[str, Any]) -> None:
-        """Writes one study: all files beside, then one rename."""
+        """Writes one study: all files beside, then one rename; earlier results of its name give way.
+
+        Raises:
+            InputError: the folder cannot be written, or holds something else than earlier results.
+        """
         folder = self.output_dir / str(study["study"])
+        _refuse_to_replace(folder)
         try:
             self.output_dir.mkdir(parents=True, exist_ok=True)
             beside = Path(tempfile.mkdtemp(dir=self.output_dir, prefix=f".{folder.name}."))
+            earlier = beside.with_name(f"{beside.name}.earlier")
         except OSError as error:
             raise InputError(f"{folder}: results cannot be written here ({error.strerror}).") from error
         try:
             self._write(study, beside)
             beside.chmod(0o755)
             if folder.exists():
-                shutil.rmtree(folder)
+                folder.replace(earlier)
             beside.replace(folder)
         except OSError as error:
             raise InputError(
                 f"{folder}: results cannot be written here ({error.strerror or error})."
             ) from error
         finally:
-            shutil.rmtree(beside, ignore_errors=True)
+            for leftover in (beside, earlier):
+                shutil.rmtree(leftover, ignore_errors=True)
 
     def _write(self, study: Mapping[str, Any], folder: Path) -> None:
         result = study_result(study)
         volumes = {name: mask.view(np.uint8) for name, mask in result.masks.items()}
         volumes["disagreement"] = result.disagreement
         if self.probability:
-            volumes["probability"] = study["probability"][0].cpu().numpy()
+            volumes |= {name: study[name][0].cpu().numpy() for name in ("vote", "probability")}
         for name, volume in volumes.items():
             save_nifti(*as_in_file(volume, study["ct"]), folder / f"{name}.nii.gz")
         versions = {"normnet": __version__, "torch": str(torch.__version__)}
@@ -132,4 +147,17 @@ class SaveStudy:
             result.disagreement,
             result.spacing,
             title=str(study["study"]),
+        )
+
+
+def _refuse_to_replace(folder: Path) -> None:
+    """Raises InputError where results would take the place of what is none, such as the study itself."""
+    if not folder.exists():
+        return
+    found = {file.name for file in folder.iterdir()} if folder.is_dir() else {"a file"}
+    others = sorted(name for name in found - RESULT_FILES if not name.startswith("."))
+    if others:
+        raise InputError(
+            f"{folder}: expected a new folder or one with earlier results, but found {others[0]} there; "
+            "give another --output_dir."
         )

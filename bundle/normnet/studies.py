@@ -21,6 +21,9 @@ COMPANIONS = ("lungs", "lesions", "exclude")
 """Masks that may lie beside a CT `case.nii.gz`, as `case_lungs.nii.gz` and so on."""
 
 PATHS = ("image", *COMPANIONS)
+RESULTS = {"lesion.nii.gz", "lungs.nii.gz", "report.json"}
+"""A folder that holds all of these holds what was found in a study, and no study."""
+
 VALIDATION_SHARE = 0.2
 """Of the studies that no dataset.json divides, the last ones by name validate."""
 
@@ -29,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def find_studies(dataset_dir: str | Path) -> list[dict[str, str]]:
-    """Lists the CTs under a path, sorted by name; hidden files and whatever is no volume are passed over.
+    """Lists the CTs under a path, sorted by name; hidden files, results and whatever is no volume are passed over.
 
     Args:
         dataset_dir: one file, one DICOM folder, or a folder that holds such files and folders at any depth.
@@ -101,6 +104,8 @@ def _images(folder: Path, seen: set[Path]) -> Iterator[Path]:
         return
     seen.add(folder.resolve())
     entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    if RESULTS <= {entry.name for entry in entries}:
+        return
     if any(is_dicom(entry) for entry in entries if not _is_volume(entry)):
         yield folder
     for entry in entries:

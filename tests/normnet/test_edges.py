@@ -51,6 +51,14 @@ def test_areas_are_judged_one_by_one_wherever_they_lie() -> None:
     assert not mostly_on_edge(np.zeros_like(areas), lungs).any()
 
 
+def test_where_the_field_cuts_a_lung_off_is_no_edge() -> None:
+    lungs = np.zeros((20, 20, 5), dtype=bool)
+    lungs[2:18, 2:18] = True
+    areas = np.zeros(lungs.shape, dtype=bool)
+    areas[8:12, 8:12] = True
+    assert not mostly_on_edge(areas, lungs, depth=2).any()
+
+
 def test_the_transform_takes_edges_out_of_mask_and_image() -> None:
     thorax, lungs = lungs_with_rim_and_vessel()
     data = {

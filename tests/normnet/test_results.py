@@ -12,9 +12,11 @@ from monai.transforms import Compose, CopyItemsd, Orientationd
 
 from normnet.checkpoints import write_checkpoint
 from normnet.ct_grid import ToCTGridd
+from normnet.errors import InputError
 from normnet.model_grid import ToModelGridd
 from normnet.reading import LoadCTd
 from normnet.results import SaveStudy
+from normnet.studies import find_studies
 
 SHAPE, SPACING = (20, 18, 12), (1.6, 1.6, 2.0)
 
@@ -73,3 +75,33 @@ def test_results_lie_where_the_patient_has_them(tmp_path: Path, axes: str) -> No
     voxel_ml = float(np.prod(SPACING)) / 1000
     assert report["right"]["lesion_ml"] == pytest.approx(LESION.sum() * voxel_ml, abs=1e-3)
     assert report["left"]["lesion_ml"] == 0
+
+
+def saved(out: Path, checkpoint: Path, study: str = "ct") -> None:
+    """Saves a study of one lesion."""
+    ct = MetaTensor(torch.where(torch.from_numpy(LUNGS), -850.0, 40.0)[None], affine=torch.eye(4).double())
+    ct.meta["original_affine"] = np.eye(4)
+    masks = {"lung_mask": LUNGS, "lesion": LESION, "healthy": LUNGS & ~LESION, "disagreement": LUNGS}
+    volumes = {name: torch.from_numpy(mask)[None].float() for name, mask in masks.items()}
+    SaveStudy(out, checkpoint).save({"ct": ct, "study": study, **volumes})
+
+
+def test_results_take_the_place_of_earlier_ones_and_of_nothing_else(tmp_path: Path) -> None:
+    write_checkpoint({}, tmp_path / "w.pt")
+    out = tmp_path / "out"
+    saved(out, tmp_path / "w.pt")
+    saved(out, tmp_path / "w.pt")
+    assert [folder.name for folder in out.iterdir()] == ["ct"]
+    patient = out / "patient"
+    patient.mkdir()
+    (patient / "IM000").write_text("a slice")
+    with pytest.raises(InputError, match=r"patient: expected a new folder .* found IM000 there; give another"):
+        saved(out, tmp_path / "w.pt", "patient")
+    assert [file.name for file in patient.iterdir()] == ["IM000"]
+
+
+def test_results_are_no_studies(tmp_path: Path) -> None:
+    write_checkpoint({}, tmp_path / "w.pt")
+    write_ct(tmp_path / "ct.nii.gz", "RAS")
+    saved(tmp_path, tmp_path / "w.pt")
+    assert [study["study"] for study in find_studies(tmp_path)] == ["ct"]
