@@ -43,7 +43,11 @@ SEARCHED: dict[str, list[Any]] = {
 """One setting after another is tried at these values, the others as they stand."""
 
 PAPER_RULE: dict[str, Any] = json.loads((Path(bundle_root()) / "configs" / "paper_rule.json").read_text())
-del PAPER_RULE["full_lung_hu"]  # of preprocessing, and these lungs are full
+for name in (
+    "full_lung_hu",
+    "reduced_precision",
+):  # of preprocessing, and these lungs are full; of the networks
+    del PAPER_RULE[name]
 
 
 @fire.decorators.SetParseFns(

@@ -41,8 +41,8 @@ HALF_KERNELS = {
     "growing_steps": 50,
     "edge_depth": 0,
 }
-"""The paper's post-processing at twice its voxel size, but by the mean of the logits, growing as far as it goes and with
-a rim at the pleura, as inference.json does; few iterations make no network surer than 0.95."""
+"""The paper's post-processing at twice its voxel size, but by the mean of the logits, growing as far as it goes and
+with a rim at the pleura, as inference.json does. Few iterations make no network surer than 0.95."""
 
 
 def demo(

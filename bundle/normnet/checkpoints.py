@@ -10,7 +10,14 @@ import torch
 from normnet.errors import InputError
 from normnet.whole_file import written_whole
 
-__all__ = ["load_weights", "read_checkpoint", "save_weights", "weights_hash", "write_checkpoint"]
+__all__ = [
+    "fit_weights",
+    "load_weights",
+    "read_checkpoint",
+    "save_weights",
+    "weights_hash",
+    "write_checkpoint",
+]
 
 HASH_LENGTH = 12
 """Hexadecimal digits of a weights' hash that reports show."""
@@ -73,7 +80,15 @@ def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
     Raises:
         InputError: the file is missing, unreadable, or holds the weights of another network.
     """
-    weights = read_checkpoint(path)
+    return fit_weights(network, read_checkpoint(path), path)
+
+
+def fit_weights(network: torch.nn.Module, weights: Any, path: str | Path) -> torch.nn.Module:
+    """Puts the weights that a file held into a network, strictly, and returns it.
+
+    Raises:
+        InputError: they are those of another network.
+    """
     try:
         network.load_state_dict(weights, strict=True)
     except (RuntimeError, TypeError, AttributeError) as error:

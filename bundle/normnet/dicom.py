@@ -172,10 +172,18 @@ def _check_gaps(depth: np.ndarray, path: Path) -> None:
     worst = int(np.abs(steps - usual).argmax())
     step = float(steps[worst])
     if usual and abs(step - usual) <= GAP_TOLERANCE * abs(usual):
+        # Small differences that add up: the volume's slices lie evenly between the first and the last.
+        off = float(np.abs(depth - np.linspace(depth[0], depth[-1], len(depth))).max())
+        if off > 0.5 * abs(usual):
+            raise InputError(
+                f"{path}: expected evenly spaced slices, but one lies {off:.1f} mm off its place."
+            )
         return
     if abs(step) < GAP_TOLERANCE * abs(usual) or not usual:
         raise InputError(f"{path}: expected one slice at each position, got two at {depth[worst]:g} mm.")
+    places = f"{path}: expected a slice every {abs(usual):g} mm, but"
+    if abs(step) < abs(usual):
+        raise InputError(f"{places} those at {depth[worst]:g} and {depth[worst + 1]:g} mm lie closer.")
     raise InputError(
-        f"{path}: expected a slice every {abs(usual):g} mm, but from {depth[worst]:g} to "
-        f"{depth[worst + 1]:g} mm there is none: slices are missing."
+        f"{places} from {depth[worst]:g} to {depth[worst + 1]:g} mm there is none: slices are missing."
     )

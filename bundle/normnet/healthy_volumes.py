@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,11 @@ __all__ = ["SLAB_SLICES", "HealthyVolumes", "content_hash", "healthy_transforms"
 SLAB_SLICES = 32
 """Slices of a training volume (III-C1)."""
 
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 """Raised when the preprocessing code changes what it computes, so that no old cache is read."""
+
+DATA_FILE = re.compile(rb"^(?:ElementDataFile *=|data ?file:) *(\S.*?)\s*$", re.IGNORECASE | re.MULTILINE)
+"""What a MetaImage or NRRD header says of the file that holds its voxels."""
 
 
 def healthy_transforms(
@@ -96,13 +100,16 @@ class HealthyVolumes(PersistentDataset):
             self[index]
         return self
 
+    def content(self) -> str:
+        """Names the set by the content of its CTs."""
+        return hashlib.sha256(b"".join(content_hash(item) for item in self.data)).hexdigest()[:32]
+
     def largest_lung(self, slices: int = SLAB_SLICES) -> int:
         """Counts the lung voxels of the training set's largest volume: max_j |M_j| over all runs of `slices`.
 
         The count is kept in the cache, under the content of all volumes.
         """
-        key = hashlib.sha256(b"".join(content_hash(item) for item in self.data)).hexdigest()[:32]
-        record = self.records / f"largest_lung_{slices}_{key}_{self.transform_hash}.json"
+        record = self.records / f"largest_lung_{slices}_{self.content()}_{self.transform_hash}.json"
         if record.is_file():
             return int(json.loads(record.read_text())["voxels"])
         largest = max(_largest_slab(self[index]["lungs"], slices) for index in range(len(self)))
@@ -127,13 +134,16 @@ def content_hash(item: Mapping[str, Any]) -> bytes:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    """Lists the files that hold a volume: itself, its raw data beside an MHD header, or a DICOM folder's slices."""
+    """Lists the files that hold a volume: itself, the data that a detached header names, or a DICOM folder's slices."""
     if path.is_dir():
         yield from sorted(member for member in path.rglob("*") if member.is_file())
         return
     yield path
-    if path.suffix == ".mhd":
-        yield from sorted(path.parent.glob(f"{path.stem}.*raw"))
+    if path.suffix.lower() in (".mhd", ".nhdr"):
+        named = DATA_FILE.search(path.read_bytes())
+        data = path.parent / named[1].decode(errors="replace") if named else path.parent
+        beside = sorted(file for file in path.parent.iterdir() if file.is_file() and file != path)
+        yield from [data] if data.is_file() else beside  # a header may name a file for each slice
 
 
 def _largest_slab(lungs: torch.Tensor, slices: int) -> int:

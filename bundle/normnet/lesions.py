@@ -15,7 +15,7 @@ from normnet.errors import InputError
 from normnet.growing import GROWING_STEPS, grow
 from normnet.intensity import TAU
 from normnet.smoothing import mean_filter
-from normnet.vote import HEALTHY_PROBABILITY, Votes, refuse_other_votes, vote_healthy
+from normnet.vote import HEALTHY_PROBABILITY, SUREST, Votes, refuse_other_votes, vote_healthy
 
 __all__ = [
     "LesionRule",
@@ -56,8 +56,13 @@ class LesionRule:
         """Refuses what a config or a command line may hold by mistake, before any study is read.
 
         Raises:
-            InputError: a kernel that is not odd and positive, steps or a depth that are not a number of them.
+            InputError: a kernel that is not odd and positive, steps or a depth that are not a number of them, a
+                threshold that no mean of intensities passes.
         """
+        for name in ("tau", "bright_threshold", "full_threshold"):
+            threshold = getattr(self, name)
+            if not isinstance(threshold, int | float) or not 0 <= threshold < 1:
+                raise InputError(f"{name}: expected a number from 0 to below 1, found {threshold!r}.")
         for name in ("bright_kernel", "full_kernel"):
             kernel = getattr(self, name)
             if not isinstance(kernel, int) or kernel < 1 or kernel % 2 == 0:
@@ -153,7 +158,7 @@ class VoteHealthyd(MapTransform):
         members: of the ensemble, so that votes it cannot have are refused before any study is read.
 
     Raises:
-        InputError: votes that so many members do not have.
+        InputError: votes that so many members do not have, a probability that none can be surer of.
     """
 
     def __init__(
@@ -172,6 +177,10 @@ class VoteHealthyd(MapTransform):
         super().__init__(keys)
         if members is not None:
             refuse_other_votes(votes, members)
+        if not isinstance(threshold, int | float) or not 0 <= threshold < SUREST:
+            raise InputError(
+                f"healthy_probability: expected a number from 0 to below {SUREST:.4f}, found {threshold!r}."
+            )
         self.healthy_key, self.disagreement_key, self.vote_key = healthy_key, disagreement_key, vote_key
         self.image_key, self.lungs_key = image_key, lungs_key
         self.threshold, self.votes, self.tau = threshold, votes, tau

@@ -103,12 +103,12 @@ def find_backend(name: str) -> LungBackend:
         name: a key of `LUNG_BACKENDS`; `joined` and `nnunet` also with a colon and a model folder.
 
     Raises:
-        ValueError: no backend has this name.
+        InputError: no backend has this name.
     """
     kind, colon, model = name.partition(":")
     if kind not in LUNG_BACKENDS or (colon and not (model and kind in WITH_MODEL)):
         known = ", ".join([*LUNG_BACKENDS, *(f"{kind}:FOLDER" for kind in WITH_MODEL)])
-        raise ValueError(f"expected a lung backend of {known}, got {name!r}")
+        raise InputError(f"lungs_backend: expected one of {known}, got {name!r}.")
     return partial(WITH_MODEL[kind], model=model) if model else LUNG_BACKENDS[kind]
 
 
@@ -121,7 +121,7 @@ class SegmentLungsd(MapTransform):
         backend: a name that `find_backend` knows.
 
     Raises:
-        ValueError: no backend has this name.
+        InputError: no backend has this name.
     """
 
     def __init__(

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from monai.networks.nets import BasicUNet, DynUNet, UNet
 
+from normnet.errors import InputError
+
 __all__ = ["ARCHITECTURE", "ARCHITECTURES", "SubpixelUNet", "member_network", "to_blocks", "to_voxels"]
 
 
@@ -109,9 +111,11 @@ def member_network(architecture: str = ARCHITECTURE) -> torch.nn.Module:
         architecture: a key of `ARCHITECTURES`.
 
     Raises:
-        ValueError: there is no such architecture.
+        InputError: there is no such architecture.
     """
     if architecture not in ARCHITECTURES:
-        raise ValueError(f"architecture must be one of {sorted(ARCHITECTURES)}, got {architecture!r}")
+        raise InputError(
+            f"architecture: expected one of {', '.join(sorted(ARCHITECTURES))}, got {architecture!r}."
+        )
     network = ARCHITECTURES[architecture]()
     return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]

@@ -104,7 +104,7 @@ def _images(folder: Path, seen: set[Path]) -> Iterator[Path]:
         return
     seen.add(folder.resolve())
     entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    if RESULTS <= {entry.name for entry in entries}:
+    if {entry.name for entry in entries} >= RESULTS:
         return
     if any(is_dicom(entry) for entry in entries if not _is_volume(entry)):
         yield folder

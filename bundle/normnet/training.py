@@ -9,14 +9,26 @@ from ignite.engine import Engine, Events
 from monai.engines import Trainer
 from tqdm import tqdm
 
-from normnet.checkpoints import read_checkpoint, save_weights, write_checkpoint
+from normnet.checkpoints import fit_weights, read_checkpoint, save_weights, write_checkpoint
+from normnet.errors import InputError
 
 __all__ = ["FallingRate", "ResumableCheckpoint", "SaveMember", "TrainingProgress", "completed_iterations"]
 
 
 def completed_iterations(checkpoint: str | Path) -> int:
-    """Tells how many iterations a checkpoint has behind it; 0 where there is none."""
-    return int(read_checkpoint(checkpoint)["iteration"]) if Path(checkpoint).is_file() else 0
+    """Tells how many iterations a checkpoint has behind it; 0 where there is none.
+
+    Raises:
+        InputError: the file is no checkpoint of a training.
+    """
+    return int(_read_state(checkpoint)["iteration"]) if Path(checkpoint).is_file() else 0
+
+
+def _read_state(checkpoint: str | Path) -> Any:
+    state = read_checkpoint(checkpoint)
+    if not isinstance(state, dict) or not {"network", "optimizer", "iteration"} <= state.keys():
+        raise InputError(f"{checkpoint}: expected the checkpoint of a training, found something else.")
+    return state
 
 
 class ResumableCheckpoint:
@@ -27,12 +39,22 @@ class ResumableCheckpoint:
         network: as it is trained.
         optimizer: the network's.
         write: whether this process writes; one of several does.
+        data: names what is trained on, so that a training on other CTs is not taken for this one.
+
+    Raises:
+        InputError: at the start, where the file is the checkpoint of another training, or none.
     """
 
     def __init__(
-        self, path: str | Path, network: torch.nn.Module, optimizer: torch.optim.Optimizer, write: bool = True
+        self,
+        path: str | Path,
+        network: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+        write: bool = True,
+        data: str = "",
     ) -> None:
         self.path, self.network, self.optimizer, self.write = Path(path), network, optimizer, write
+        self.data = data
 
     def attach(self, engine: Engine) -> None:
         """Registers with a trainer."""
@@ -44,8 +66,13 @@ class ResumableCheckpoint:
         """Goes on from the checkpoint, if there is one."""
         if not self.path.is_file():
             return
-        checkpoint = read_checkpoint(self.path)
-        self.network.load_state_dict(checkpoint["network"])
+        checkpoint = _read_state(self.path)
+        if checkpoint.get("data", self.data) != self.data:
+            raise InputError(
+                f"{self.path}: expected the checkpoint of a training on these CTs, found one of a training on others; "
+                "give another --output_dir."
+            )
+        fit_weights(self.network, checkpoint["network"], self.path)
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         engine.state.iteration = checkpoint["iteration"]
         engine.state.epoch = checkpoint["iteration"] // engine.state.epoch_length
@@ -56,6 +83,7 @@ class ResumableCheckpoint:
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "iteration": engine.state.iteration,
+            "data": self.data,
         }
         write_checkpoint(state, self.path)
 

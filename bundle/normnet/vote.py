@@ -10,6 +10,7 @@ __all__ = [
     "HEALTHY_PROBABILITY",
     "MAJORITY",
     "MEAN",
+    "SUREST",
     "Votes",
     "count_votes",
     "majority",

@@ -43,7 +43,10 @@ def evaluated(cohort: Path, weights: Path, tmp_path_factory: pytest.TempPathFact
 
 def test_every_study_has_its_folder(evaluated: Path) -> None:
     for study in ("covid_0", "covid_1"):
-        assert {file.name for file in (evaluated / "out" / study).iterdir()} == FILES | {"probability.nii.gz", "vote.nii.gz"}
+        assert {file.name for file in (evaluated / "out" / study).iterdir()} == FILES | {
+            "probability.nii.gz",
+            "vote.nii.gz",
+        }
     assert not list((evaluated / "out").glob(".*"))
 
 

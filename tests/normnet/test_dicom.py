@@ -25,6 +25,12 @@ def heights(*values: float) -> Callable[[Path], None]:
     )
 
 
+def drifting(folder: Path) -> None:
+    depth = np.cumsum([0, *(19 * [2.0]), *(19 * [2.19])])
+    ct = np.repeat(phantom(), 5, axis=2)[..., :39]
+    write_slices(folder, ct, positions=[(*ORIGIN_LPS[:2], height) for height in depth])
+
+
 def edited(**changes: object) -> Callable[[Path], None]:
     """Changes the header of the third slice; None removes a field."""
 
@@ -71,6 +77,14 @@ BAD_SERIES: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing slice": (
         heights(0, 2, 4, 6, 10, 12, 14, 16),
         r"every 2 mm, but from 6 to 10 mm .* slices are missing",
+    ),
+    "a slice too many": (
+        heights(0, 2, 4, 5, 6, 8, 10, 12),
+        r"every 2 mm, but those at 4 and 5 mm lie closer",
+    ),
+    "drift": (
+        drifting,
+        r"expected evenly spaced slices, but one lies 1\.8 mm off its place",
     ),
     "two phases": (
         heights(0, 2, 4, 6, 6, 8, 10, 12),

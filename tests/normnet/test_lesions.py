@@ -135,6 +135,9 @@ def test_every_parameter_has_its_name_in_the_transform(chest):
         ("full_kernel", 7.0),
         ("edge_depth", -1),
         ("edge_depth", None),
+        ("bright_threshold", -1),
+        ("full_threshold", "x"),
+        ("tau", 5),
     ],
 )
 def test_a_field_that_cannot_be_is_named_before_any_study_is_read(field, value):
@@ -184,3 +187,11 @@ def test_votes_that_the_members_cannot_give_are_refused_before_any_study():
     VoteHealthyd(votes=3, members=3)
     with pytest.raises(InputError, match="between 1 and 3 votes of 3 members, got 4"):
         VoteHealthyd(votes=4, members=3)
+
+
+@pytest.mark.parametrize("threshold", [99, -0.1, 0.9999, "sure"])
+def test_a_probability_that_no_member_can_exceed_is_refused_before_any_study(threshold):
+    with pytest.raises(
+        InputError, match=r"^healthy_probability: expected a number from 0 to below 0\.9995, found"
+    ):
+        VoteHealthyd(threshold=threshold)

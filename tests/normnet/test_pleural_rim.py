@@ -80,3 +80,13 @@ def test_lungs_get_the_rim_too() -> None:
 def test_a_depth_that_is_no_distance_is_refused_in_a_sentence(depth: object) -> None:
     with pytest.raises(InputError, match=re.escape(f"rim_mm: expected a distance in mm, found {depth!r}.")):
         PleuralRimd("lesion", depth_mm=depth)  # type: ignore[arg-type]
+
+
+def test_the_rim_is_the_same_in_small_cubes(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    ct = rng.choice([AIR, BETWEEN, WALL], (30, 24, 20)).astype(np.float32)
+    lungs = ct == AIR
+    lesion = lungs & (rng.random(ct.shape) < 0.3)
+    whole = pleural_rim(lesion, lungs, ct, (0.8, 1.0, 2.0), 3.0)
+    monkeypatch.setattr("normnet.pleural_rim.CUBE", 7)
+    np.testing.assert_array_equal(pleural_rim(lesion, lungs, ct, (0.8, 1.0, 2.0), 3.0), whole)

@@ -95,7 +95,9 @@ def test_results_take_the_place_of_earlier_ones_and_of_nothing_else(tmp_path: Pa
     patient = out / "patient"
     patient.mkdir()
     (patient / "IM000").write_text("a slice")
-    with pytest.raises(InputError, match=r"patient: expected a new folder .* found IM000 there; give another"):
+    with pytest.raises(
+        InputError, match=r"patient: expected a new folder .* found IM000 there; give another"
+    ):
         saved(out, tmp_path / "w.pt", "patient")
     assert [file.name for file in patient.iterdir()] == ["IM000"]
 

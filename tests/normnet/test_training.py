@@ -7,11 +7,12 @@ import pytest
 import torch
 from ignite.engine import Engine
 
-from normnet.checkpoints import load_weights
+from normnet.checkpoints import load_weights, write_checkpoint
+from normnet.errors import InputError
 from normnet.training import FallingRate, ResumableCheckpoint, SaveMember, completed_iterations
 
 
-def train(folder: Path, epochs: int, stop_after: int | None = None) -> torch.nn.Module:
+def train(folder: Path, epochs: int, stop_after: int | None = None, data: str = "") -> torch.nn.Module:
     """Runs epochs of 3 iterations from what is in the folder; may fail after some iterations."""
     torch.manual_seed(0)
     network = torch.nn.Linear(1, 1)
@@ -26,7 +27,7 @@ def train(folder: Path, epochs: int, stop_after: int | None = None) -> torch.nn.
 
     engine = Engine(step)
     engine.state.max_epochs, engine.state.epoch_length = epochs, 3
-    ResumableCheckpoint(folder / "checkpoint.pt", network, optimizer).attach(engine)
+    ResumableCheckpoint(folder / "checkpoint.pt", network, optimizer, data=data).attach(engine)
     SaveMember(folder / "member_0.pt", network).attach(engine)
     engine.run(range(3))
     return network
@@ -42,6 +43,17 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(tmp_path: Path) -> No
     assert torch.equal(resumed.weight, whole.weight)
     saved = load_weights(torch.nn.Linear(1, 1), tmp_path / "stopped" / "member_0.pt")
     assert torch.equal(saved.weight, whole.weight)
+
+
+def test_the_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
+    train(tmp_path, epochs=1, data="these CTs")
+    train(tmp_path, epochs=2, data="these CTs")
+    with pytest.raises(InputError, match=r"checkpoint\.pt: expected .* on these CTs, found .* --output_dir"):
+        train(tmp_path, epochs=3, data="other CTs")
+    assert completed_iterations(tmp_path / "checkpoint.pt") == 6
+    write_checkpoint({"weight": 1}, tmp_path / "checkpoint.pt")
+    with pytest.raises(InputError, match=r"checkpoint\.pt: expected the checkpoint of a training"):
+        completed_iterations(tmp_path / "checkpoint.pt")
 
 
 def test_without_a_checkpoint_nothing_is_completed(tmp_path: Path) -> None:

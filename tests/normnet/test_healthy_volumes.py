@@ -1,0 +1,28 @@
+"""The cache of preprocessed CTs follows the content of their files."""
+
+from pathlib import Path
+
+import pytest
+
+from normnet.healthy_volumes import content_hash
+from tests.normnet.ct_files import phantom, write_itk
+
+
+@pytest.mark.parametrize("name", ["ct.mhd", "ct.MHD", "ct.nhdr"])
+def test_a_detached_header_counts_with_its_voxels(name: str, tmp_path: Path) -> None:
+    hashes = []
+    for patient, raised in (("a", 0), ("b", 0), ("c", 50)):
+        (tmp_path / patient).mkdir()
+        path = write_itk(tmp_path / patient / name.lower(), phantom() + raised)
+        hashes.append(content_hash({"image": str(path.rename(path.with_name(name)))}))
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_a_header_that_names_many_files_counts_with_all_beside_it(tmp_path: Path) -> None:
+    header, slices = tmp_path / "ct.mhd", [tmp_path / f"slice{number}.raw" for number in range(2)]
+    header.write_text("ElementDataFile = LIST\nslice0.raw\nslice1.raw\n")
+    for file in slices:
+        file.write_bytes(b"1")
+    before = content_hash({"image": str(header)})
+    slices[1].write_bytes(b"2")
+    assert content_hash({"image": str(header)}) != before
