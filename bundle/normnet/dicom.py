@@ -36,11 +36,20 @@ class CTSeries:
 
 
 def is_dicom(path: Path) -> bool:
-    """Tells whether a file starts like DICOM, whatever its name."""
+    """Tells whether a file starts like DICOM, whatever its name.
+
+    Raises:
+        InputError: the file may not be read.
+    """
     if not path.is_file() or path.name == "DICOMDIR":
         return False
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError as error:
+        raise InputError(
+            f"{path}: expected a file to read, but it cannot be opened ({error.strerror})."
+        ) from error
 
 
 def ct_series(path: Path) -> CTSeries:

@@ -8,6 +8,7 @@ from monai.inferers import Inferer, SimpleInferer, SlidingWindowInferer
 from monai.utils import BlendMode, convert_to_dst_type
 
 from normnet.ensemble import Ensemble
+from normnet.errors import InputError
 from normnet.folding import folded
 from normnet.whole_thorax import probability_in_lungs, runs_whole
 
@@ -51,7 +52,7 @@ class EnsembleInferer(Inferer):
     gives 0 far from any lung; any other network goes over it by MONAI's sliding windows.
 
     Raises:
-        ValueError: there is no lung.
+        InputError: there is no lung, or no voxel of it lies above the window's lower end.
 
     Args:
         roi_size: of the windows, voxels, which the network's strides must divide.
@@ -70,7 +71,9 @@ class EnsembleInferer(Inferer):
     def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         images = inputs.as_subclass(torch.Tensor)
         if not images.any():
-            raise ValueError(f"expected a thorax area with lung in it, got {tuple(images.shape)} of zeros")
+            raise InputError(
+                f"expected lungs that are not all darker than the window, got {tuple(images.shape)} voxels of 0."
+            )
         reduced = has_reduced_precision(images.device) if self.reduced is None else self.reduced
         if isinstance(network, Ensemble):
             network = folded(network)
