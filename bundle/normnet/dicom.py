@@ -1,5 +1,6 @@
 """The slices of one DICOM CT series, sorted and checked by their headers."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ GAP_TOLERANCE = 0.1
 
 ORIENTATION_TOLERANCE = 1e-3
 """How far the direction cosines of the slices of one volume may differ."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,14 +58,15 @@ def is_dicom(path: Path) -> bool:
 def ct_series(path: Path) -> CTSeries:
     """Lists the slices of the one CT series at `path`, sorted by position; reads no pixels.
 
+    Where one series of several may be a volume, the others (localizers, bolus tracking, dose reports) are passed over.
+
     Args:
-        path: a folder of one series, or a multi-frame file.
+        path: a folder with one series that may be a volume, or a multi-frame file.
 
     Raises:
         InputError: when that is not one whole, evenly spaced series of CT slices.
     """
-    headers = [_header(file) for file in _dicom_files(path)]
-    _check_one_series(headers, path)
+    headers = _one_series([_header(file) for file in _dicom_files(path)], path)
     for header in headers:
         _check_ct(header)
     planes = [plane for header in headers for plane in _planes(header)]
@@ -106,22 +110,38 @@ def _header(file: Path) -> Dataset:
     return header
 
 
-def _check_one_series(headers: Sequence[Dataset], path: Path) -> None:
+def _one_series(headers: Sequence[Dataset], path: Path) -> list[Dataset]:
+    """Chooses the series that may be a volume; where there is but one series, that one, whatever it is."""
     series: dict[str, list[Dataset]] = {}
     for header in headers:
         series.setdefault(str(header.SeriesInstanceUID), []).append(header)
-    if len(series) > 1:
-        found = "; ".join(
-            f"{uid} ({slices[0].Modality}, {slices[0].get('SeriesDescription', '')!r}, {len(slices)} slices)"
-            for uid, slices in sorted(series.items())
-        )
+    volumes = [uid for uid, slices in series.items() if _may_be_volume(slices)] or list(series)
+    found = "; ".join(
+        f"{uid} ({slices[0].Modality}, {slices[0].get('SeriesDescription', '')!r}, {len(slices)} slices)"
+        for uid, slices in sorted(series.items())
+    )
+    if len(volumes) > 1:
         raise InputError(f"{path}: expected one series, got {len(series)}: {found}.")
+    if len(series) > 1:
+        log.warning("%s: took the series %s of %s.", path, volumes[0], found)
+    return series[volumes[0]]
+
+
+def _may_be_volume(series: Sequence[Dataset]) -> bool:
+    """Tells whether a series has axial CT slices at more than one place."""
+    slices = [header for header in series if header.Modality == "CT" and not _is_localizer(header)]
+    places = {str(header.get("ImagePositionPatient")) for header in slices}
+    return len(places) > 1 or any("PerFrameFunctionalGroupsSequence" in header for header in slices)
+
+
+def _is_localizer(header: Dataset) -> bool:
+    return "LOCALIZER" in (header.get("ImageType") or ())
 
 
 def _check_ct(header: Dataset) -> None:
     if header.Modality != "CT":
         raise InputError(f"{header.filename}: expected the modality CT, got {header.Modality}.")
-    if "LOCALIZER" in (header.get("ImageType") or ()):
+    if _is_localizer(header):
         raise InputError(f"{header.filename}: expected an axial CT slice, got a localizer (scout view).")
     rescales = {
         (rescale.get("RescaleSlope"), rescale.get("RescaleIntercept"))

@@ -1,11 +1,13 @@
 """Reading a DICOM series: one sentence for each that is not one whole CT, and a real one."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 from pydicom.dataset import Dataset
 
 from normnet.errors import InputError
@@ -15,8 +17,8 @@ from tests.normnet.ct_files import ORIGIN_LPS, phantom, write_enhanced, write_sl
 
 def two_series(folder: Path) -> None:
     write_slices(folder, phantom())
-    (file,) = write_slices(folder / "x", phantom()[:, :, :1])
-    file.rename(folder / "other")
+    for file in write_slices(folder / "x", phantom()[:, :, :2]):
+        file.rename(folder / f"other_{file.name}")
 
 
 def heights(*values: float) -> Callable[[Path], None]:
@@ -115,6 +117,32 @@ BAD_SERIES: dict[str, tuple[Callable[[Path], object], str]] = {
     "junk": (junk_with_extension, r"slice\.dcm: expected a DICOM slice, but the file is corrupt or empty"),
     "junk without extension": (damaged(lambda content: b"junk" * 99), r"slices are missing"),
 }
+
+
+def test_the_one_series_that_is_a_volume_is_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    write_slices(tmp_path / "alone", phantom())
+
+    def localizer(index: int, header: Dataset) -> None:
+        header.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+
+    def report(index: int, header: Dataset) -> None:
+        header.Modality = "SR"
+        del header.ImagePositionPatient
+
+    places = [(*ORIGIN_LPS[:2], 5.0)] * 3
+    others = {
+        "scout": write_slices(tmp_path / "scout", phantom()[..., :2], edit=localizer),
+        "dose": write_slices(tmp_path / "dose", phantom()[..., :1], edit=report),
+        "bolus": write_slices(tmp_path / "bolus", phantom()[..., :3], positions=places),
+    }
+    mixed = tmp_path / "mixed"
+    shutil.copytree(tmp_path / "alone", mixed)
+    for name, files in others.items():
+        for file in files:
+            file.rename(mixed / f"{name}_{file.name}")
+    ct, alone = read_ct(mixed), read_ct(tmp_path / "alone")
+    assert torch.equal(ct.as_tensor(), alone.as_tensor()) and torch.equal(ct.affine, alone.affine)
+    assert "took the series" in caplog.text
 
 
 @pytest.mark.parametrize("case", BAD_SERIES)
