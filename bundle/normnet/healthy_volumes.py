@@ -76,7 +76,8 @@ def stored(masks: Sequence[str]) -> list[MapTransform]:
 class HealthyVolumes(PersistentDataset):
     """Healthy lungs on the model's grid, computed at first use and read from `cache_dir` afterwards.
 
-    The cache follows the content of the files and the parameters of the transforms: changed ones are computed anew.
+    The cache follows the content of the files and the parameters of the transforms: changed ones are computed anew. The
+    files are looked at once; at each draw they would be hundreds of megabytes.
 
     Args:
         data: datalist items: `image`, and where given `lungs`, `exclude`, `exclude_slices`.
@@ -85,12 +86,12 @@ class HealthyVolumes(PersistentDataset):
     """
 
     def __init__(self, data: Sequence[Mapping[str, Any]], transform: Compose, cache_dir: str | Path) -> None:
-        self.records = Path(cache_dir)
+        self.records, self.hashes = Path(cache_dir), dict[str, bytes]()
         super().__init__(
             data=data,
             transform=transform,
             cache_dir=cache_dir,
-            hash_func=content_hash,
+            hash_func=self.hash_of,
             hash_transform=pickle_hashing,
         )
 
@@ -100,9 +101,16 @@ class HealthyVolumes(PersistentDataset):
             self[index]
         return self
 
+    def hash_of(self, item: Mapping[str, Any]) -> bytes:
+        """Names an item by its content (`content_hash`), as it was when it was first asked for."""
+        name = repr(sorted(item.items()))
+        if name not in self.hashes:
+            self.hashes[name] = content_hash(item)
+        return self.hashes[name]
+
     def content(self) -> str:
         """Names the set by the content of its CTs."""
-        return hashlib.sha256(b"".join(content_hash(item) for item in self.data)).hexdigest()[:32]
+        return hashlib.sha256(b"".join(self.hash_of(item) for item in self.data)).hexdigest()[:32]
 
     def largest_lung(self, slices: int = SLAB_SLICES) -> int:
         """Counts the lung voxels of the training set's largest volume: max_j |M_j| over all runs of `slices`.

@@ -75,7 +75,7 @@ def join(
         part = labels[near] == label
         shell = ndimage.binary_dilation(part) & ~part
         joined[near] |= part & (aerated[near][shell].mean() >= MIN_CONTACT)
-    return joined
+    return grow(joined, THIN_MM, size) & dense  # into the corners, which a ball leaves out
 
 
 def on_ct_grid(

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from monai.transforms import Compose
 
-from normnet.healthy_volumes import content_hash
-from tests.normnet.ct_files import phantom, write_itk
+from normnet.healthy_volumes import HealthyVolumes, content_hash
+from tests.normnet.ct_files import phantom, write_itk, write_nifti
 
 
 @pytest.mark.parametrize("name", ["ct.mhd", "ct.MHD", "ct.nhdr"])
@@ -26,3 +27,13 @@ def test_a_header_that_names_many_files_counts_with_all_beside_it(tmp_path: Path
     before = content_hash({"image": str(header)})
     slices[1].write_bytes(b"2")
     assert content_hash({"image": str(header)}) != before
+
+
+def test_the_files_are_looked_at_once(tmp_path: Path) -> None:
+    write_nifti(tmp_path / "ct.nii.gz", phantom())
+    item = {"image": str(tmp_path / "ct.nii.gz")}
+    volumes = HealthyVolumes([item], Compose([]), tmp_path / "cache")
+    before = volumes.content()
+    write_nifti(tmp_path / "ct.nii.gz", phantom() + 50)
+    assert volumes.content() == before
+    assert HealthyVolumes([item], Compose([]), tmp_path / "cache").content() != before
