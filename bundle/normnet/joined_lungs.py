@@ -17,7 +17,7 @@ __all__ = ["join", "on_ct_grid", "segment"]
 NETWORK_MM = 3.0
 """Voxel size on which the network is asked, mm: that of the shipped network (`scripts/train_lungs.py --small`)."""
 
-THIN_MM = 5.0
+THIN_MM = 6.0
 """What the network adds and a ball of this radius does not fit in is a rim or a vessel of the hilum, mm."""
 
 MIN_CONTACT = 0.125
