@@ -17,7 +17,10 @@ __all__ = ["join", "on_ct_grid", "segment"]
 NETWORK_MM = 3.0
 """Voxel size on which the network is asked, mm: that of the shipped network (`scripts/train_lungs.py --small`)."""
 
-THIN_MM = 6.0
+MIN_PROBABILITY = 0.8
+"""The network is at least so sure of consolidation; of the dome of a stomach, which it may take for some, it is not."""
+
+THIN_MM = 5.0
 """What the network adds and a ball of this radius does not fit in is a rim or a vessel of the hilum, mm."""
 
 MIN_CONTACT = 0.125
@@ -45,10 +48,10 @@ def segment(ct: np.ndarray, spacing: Sequence[float], model: str) -> np.ndarray:
     factors, size = block_factors(spacing, NETWORK_MM)
     coarse = block_mean(ct, factors)
     with ThreadPoolExecutor(1) as beside:
-        by_network = beside.submit(nnunet_lungs.segment, coarse, size, model)
+        by_network = beside.submit(nnunet_lungs.probability, coarse, size, model)
         aerated = classical_lungs.segment(ct, spacing)
     share = block_mean(aerated, factors)
-    dense = join(coarse, share > 0.5, by_network.result(), size)
+    dense = join(coarse, share > 0.5, by_network.result() > MIN_PROBABILITY, size)
     return aerated | on_ct_grid(dense, share, factors, ct.shape)
 
 

@@ -11,7 +11,7 @@ import torch
 
 from normnet.errors import InputError
 
-__all__ = ["load_predictor", "segment"]
+__all__ = ["load_predictor", "probability", "segment"]
 
 CHECKPOINT = "checkpoint_final.pth"
 """What nnU-Net's training writes when it has finished."""
@@ -74,8 +74,18 @@ def segment(ct: np.ndarray, spacing: tuple[float, ...], model: str) -> np.ndarra
     Raises:
         InputError: nnunetv2 is not installed, or the folder holds no finished model.
     """
-    predictor = load_predictor(str(model))
-    # nnU-Net's readers give (Z, Y, X), and the spacing in that order.
-    volume = np.ascontiguousarray(ct.transpose(2, 1, 0)[None], dtype=np.float32)
-    labels = predictor.predict_single_npy_array(volume, {"spacing": tuple(reversed(spacing))})
+    labels: np.ndarray = _predict(ct, spacing, model)
     return labels.transpose(2, 1, 0) > 0
+
+
+def probability(ct: np.ndarray, spacing: tuple[float, ...], model: str) -> np.ndarray:
+    """Tells how sure the network is of lung: as `segment`, but (X, Y, Z) float32 in [0, 1]."""
+    _, of_label = _predict(ct, spacing, model, save_or_return_probabilities=True)
+    return 1 - of_label[0].transpose(2, 1, 0)
+
+
+def _predict(ct: np.ndarray, spacing: tuple[float, ...], model: str, **options: bool) -> Any:
+    """Asks nnU-Net, whose readers give (Z, Y, X), and the spacing in that order."""
+    volume = np.ascontiguousarray(ct.transpose(2, 1, 0)[None], dtype=np.float32)
+    properties = {"spacing": tuple(reversed(spacing))}
+    return load_predictor(str(model)).predict_single_npy_array(volume, properties, **options)
