@@ -96,7 +96,11 @@ def test_nothing_is_joined_where_no_block_is_dense():
 @pytest.mark.real_ct
 def test_real_healthy_lungs_stay_and_real_consolidation_is_joined(real_ct):
     model = f"{bundle_root()}/models/lungs"
-    for name, least_ml, most_ml in (("normal001.nii.gz", 0, 10), ("cap001.nii.gz", 5, 100)):
+    for name, least_ml, most_ml in (
+        ("normal001.nii.gz", 0, 10),
+        ("covid_p001.nii.gz", 0, 10),  # no consolidation at the pleura; a full stomach under the dome
+        ("cap001.nii.gz", 5, 100),
+    ):
         ct = Orientation(axcodes="RAS", labels=None)(read_ct(real_ct / name))
         volume, spacing = ct[0].numpy(), tuple(ct.pixdim.tolist())
 

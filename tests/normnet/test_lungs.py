@@ -9,6 +9,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
+from normnet import bundle_root, nnunet_lungs
 from normnet.errors import InputError
 from normnet.lungs import LUNG_BACKENDS, SegmentLungsd
 
@@ -168,3 +169,12 @@ def test_the_shipped_lung_network_needs_none_of_the_packages_of_nnunets_other_tr
 
 def test_backends_are_known_by_name():
     assert set(LUNG_BACKENDS) == {"joined", "classical", "nnunet", "file"}
+
+
+def test_lung_is_where_the_network_is_more_sure_of_it_than_not():
+    model = f"{bundle_root()}/models/lungs"
+    sure = nnunet_lungs.probability(chest()[0].numpy(), SPACING, model)
+    assert sure.shape == SHAPE and sure.min() >= 0 and sure.max() <= 1
+    clear = abs(sure - 0.5) > 0.01
+    found = nnunet_lungs.segment(chest()[0].numpy(), SPACING, model)
+    np.testing.assert_array_equal((sure > 0.5)[clear], found[clear])
