@@ -82,5 +82,5 @@ def test_a_thorax_that_does_not_fit_the_networks_strides_is_no_trouble() -> None
 
 
 def test_a_thorax_without_lung_is_an_error() -> None:
-    with pytest.raises(ValueError, match="lung in it"):
+    with pytest.raises(ValueError, match="darker than the window"):
         EnsembleInferer(reduced=False)(torch.zeros(1, 1, 16, 16, 16), Brightness())
