@@ -43,11 +43,8 @@ SEARCHED: dict[str, list[Any]] = {
 """One setting after another is tried at these values, the others as they stand."""
 
 PAPER_RULE: dict[str, Any] = json.loads((Path(bundle_root()) / "configs" / "paper_rule.json").read_text())
-for name in (
-    "full_lung_hu",
-    "reduced_precision",
-):  # of preprocessing, and these lungs are full; of the networks
-    del PAPER_RULE[name]
+del PAPER_RULE["full_lung_hu"]  # of preprocessing, and these lungs are full
+del PAPER_RULE["reduced_precision"]  # of the networks
 
 
 @fire.decorators.SetParseFns(

@@ -17,7 +17,6 @@ Mode = Literal["nearest", "bilinear"]
 SKEW = 1e-3
 """Most that one axis of a grid may lean along another axis of the other grid, as a share of its own step."""
 
-
 TIE = 1e-6
 """What rounding moves a place by, voxels: one on the outer face of a grid's last voxel is in it."""
 

@@ -120,13 +120,15 @@ class SaveStudy:
             if folder.exists():
                 folder.replace(earlier)
             beside.replace(folder)
+            shutil.rmtree(earlier, ignore_errors=True)
         except OSError as error:
+            if earlier.exists():
+                earlier.replace(folder)
             raise InputError(
                 f"{folder}: results cannot be written here ({error.strerror or error})."
             ) from error
         finally:
-            for leftover in (beside, earlier):
-                shutil.rmtree(leftover, ignore_errors=True)
+            shutil.rmtree(beside, ignore_errors=True)
 
     def _write(self, study: Mapping[str, Any], folder: Path) -> None:
         result = study_result(study)

@@ -107,3 +107,23 @@ def test_results_are_no_studies(tmp_path: Path) -> None:
     write_ct(tmp_path / "ct.nii.gz", "RAS")
     saved(tmp_path, tmp_path / "w.pt")
     assert [study["study"] for study in find_studies(tmp_path)] == ["ct"]
+
+
+def test_earlier_results_come_back_where_new_ones_cannot_be_put_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_checkpoint({}, tmp_path / "w.pt")
+    out = tmp_path / "out"
+    saved(out, tmp_path / "w.pt")
+    replace = Path.replace
+
+    def refused(path: Path, target: Path) -> Path:
+        if target == out / "ct" and not path.name.endswith(".earlier"):
+            raise OSError(5, "Input/output error")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", refused)
+    with pytest.raises(InputError, match="results cannot be written here"):
+        saved(out, tmp_path / "w.pt")
+    assert [folder.name for folder in out.iterdir()] == ["ct"]
+    assert (out / "ct" / "lesion.nii.gz").is_file()
