@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,6 @@ from normnet.pictures import overlay_picture
 from normnet.report import lesion_report, write_report
 
 __all__ = ["SaveStudy", "StudyResult", "study_result"]
-
-VOLUMES = (
-    *("lesion", "healthy", "lungs", "disagreement", "vote", "probability"),
-    *("anomaly", "reconstruction"),  # of the compared methods
-)
-RESULT_FILES = {*(f"{name}.nii.gz" for name in VOLUMES), "report.json", "overlay.png"}
-"""All that a study's folder may hold; a folder with anything else in it is not ours to replace."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +76,12 @@ class SaveStudy:
             probability.nii.gz, the members' mean probability of healthy tissue.
     """
 
+    files = frozenset(
+        {f"{name}.nii.gz" for name in ("lesion", "healthy", "lungs", "disagreement", "vote", "probability")}
+        | {"report.json", "overlay.png"}
+    )
+    """All that a study's folder may hold; one with anything else in it is not ours to replace."""
+
     def __init__(self, output_dir: str | Path, checkpoint: str | Path, probability: bool = False) -> None:
         self.output_dir, self.checkpoint, self.probability = Path(output_dir), Path(checkpoint), probability
 
@@ -107,7 +106,7 @@ class SaveStudy:
             InputError: the folder cannot be written, or holds something else than earlier results.
         """
         folder = self.output_dir / str(study["study"])
-        _refuse_to_replace(folder)
+        _refuse_to_replace(folder, self.files)
         try:
             self.output_dir.mkdir(parents=True, exist_ok=True)
             beside = Path(tempfile.mkdtemp(dir=self.output_dir, prefix=f".{folder.name}."))
@@ -152,12 +151,12 @@ class SaveStudy:
         )
 
 
-def _refuse_to_replace(folder: Path) -> None:
+def _refuse_to_replace(folder: Path, files: Set[str]) -> None:
     """Raises InputError where results would take the place of what is none, such as the study itself."""
     if not folder.exists():
         return
     found = {file.name for file in folder.iterdir()} if folder.is_dir() else {"a file"}
-    others = sorted(name for name in found - RESULT_FILES if not name.startswith("."))
+    others = sorted(name for name in found - files if not name.startswith("."))
     if others:
         raise InputError(
             f"{folder}: expected a new folder or one with earlier results, but found {others[0]} there; "

@@ -24,6 +24,8 @@ class SaveAnomaly(SaveStudy):
         masked: anomalies are cut to the lungs; not so for a method that sees the raw CT.
     """
 
+    files = SaveStudy.files | {"anomaly.nii.gz", "reconstruction.nii.gz"}
+
     def __init__(self, output_dir: str | Path, threshold: float, masked: bool = True) -> None:
         super().__init__(output_dir, checkpoint="")
         self.threshold, self.masked = threshold, masked
