@@ -13,19 +13,24 @@ from typing import Any
 import fire
 import numpy as np
 from accuracy_cases import SYNTHETIC, Case, Rules, lungs_on_ct, prepared_cases
+from accuracy_nodules import NoduleInPlace, nodules_in_place
 from accuracy_page import page
 from accuracy_rivals import OPENING_VOXELS, Autoencoder, opened_threshold
-from nodules import found
+from nodules import by_class, found
 from real_ct import DISEASED, HEALTHY, NODULES
 from slice_labels import scored_slices, share_auc
 
 from normnet import bundle_root
-from normnet.checkpoints import weights_hash
+from normnet.checkpoints import load_weights, weights_hash
+from normnet.ensemble import Ensemble
 from normnet.errors import report_input_errors
 from normnet.intensity import TAU
 from normnet.metrics import voxel_scores
 from normnet.vote import HEALTHY_PROBABILITY, MAJORITY, MEAN, count_votes, mean_opinion
 from normnet.whole_file import written_whole
+
+Segment = Callable[[Case, bool], np.ndarray]
+"""Gives a case's lesions, (X, Y, Z) bool; the second says whether on the CT's grid or on the model's."""
 
 MOST_FALSE_PERCENT = 0.1
 """Of a healthy lung called lesion, that the search of the rules allows."""
@@ -77,13 +82,15 @@ def accuracy(
     out.mkdir(parents=True, exist_ok=True)
     rules = Rules(**({"lungs_backend": lungs_backend} if lungs_backend else {}))
     cases, table = prepared_cases(cts, out, weights, members, rules)
+    patches = nodules_in_place(cts / "lidc_nodules", load_weights(Ensemble(members), weights).eval())
     infected = {
         name: case["infected_z"]
         for name, case in json.loads((cts / "slice_labels.json").read_text())["cases"].items()
     }
 
-    def score(segment: Callable[[Case, bool], np.ndarray]) -> dict[str, float]:
-        return scores(cases, table, infected, segment)
+    def score(segment: Segment) -> dict[str, float]:
+        seen = found_in_place(patches, segment)
+        return {**scores(cases, table, infected, segment), "in place": sum(seen), "patches": len(seen)}
 
     default = {name: rules.parser()[name] for name in PAPER_RULE}
     searched = search(cases, rules)
@@ -114,6 +121,7 @@ def accuracy(
                 one_by_one=one_by_one,
                 default=default,
                 searched=searched,
+                in_place=classes_in_place(patches, rules),
                 lost=healthy_lost(cases[HEALTHY]),
                 disagreement=error_by_disagreement(cases[SYNTHETIC]),
                 most_false=MOST_FALSE_PERCENT,
@@ -126,9 +134,9 @@ def scores(
     cases: dict[str, Case],
     table: list[dict[str, Any]],
     infected: dict[str, list[int]],
-    segment: Callable[[Case, bool], np.ndarray],
+    segment: Segment,
 ) -> dict[str, float]:
-    """Scores a way to segment lesions on every case; `segment` takes a case and whether it wants the CT's grid."""
+    """Scores a way to segment lesions on every case."""
     result: dict[str, float] = {}
     for name in DISEASED:
         lesion, lungs = segment(cases[name], True), lungs_on_ct(cases[name])
@@ -145,6 +153,22 @@ def scores(
     assert synthetic is not None
     result["synthetic Dice"] = voxel_scores(segment(cases[SYNTHETIC], False), synthetic)["DSC"]
     return result
+
+
+def found_in_place(patches: list[NoduleInPlace], segment: Segment) -> list[bool]:
+    """Tells of each nodule in its own lung whether it is found."""
+    seen = []
+    for patch in patches:
+        assert patch.case.truth is not None
+        seen += found(segment(patch.case, False), patch.case.truth.astype(np.uint8), [1])
+    return seen
+
+
+def classes_in_place(patches: list[NoduleInPlace], rules: Rules) -> dict[str, list[int]]:
+    """Counts the nodules in their own lung, and those that the bundle's default finds, by size and density."""
+    seen = found_in_place(patches, lambda case, on_ct: rules.lesion(case, on_ct=on_ct))
+    groups = by_class([patch.mm3 for patch in patches], [patch.mean_hu for patch in patches])
+    return {name: [sum(inside), int(np.logical_and(inside, seen).sum())] for name, inside in groups.items()}
 
 
 def search(cases: dict[str, Case], rules: Rules) -> dict[str, Any]:

@@ -7,7 +7,16 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import KDTree
 
-__all__ = ["GROUND_GLASS_BELOW_HU", "SIZES_MM3", "Nodule", "choose_spread", "found", "place", "resample"]
+__all__ = [
+    "GROUND_GLASS_BELOW_HU",
+    "SIZES_MM3",
+    "Nodule",
+    "by_class",
+    "choose_spread",
+    "found",
+    "place",
+    "resample",
+]
 
 SIZES_MM3 = ((500.0, 1000.0), (1000.0, 4000.0), (4000.0, np.inf))
 GROUND_GLASS_BELOW_HU = -300.0
@@ -134,3 +143,23 @@ def found(lesion: np.ndarray, truth: np.ndarray, labels: Sequence[int]) -> list[
     present = np.bincount(truth[truth > 0], minlength=size)
     hit = np.bincount(truth[lesion & (truth > 0)], minlength=size)
     return [bool(hit[label] >= FOUND_SHARE * present[label] > 0) for label in labels]
+
+
+def by_class(mm3: Sequence[float], mean_hu: Sequence[float]) -> dict[str, list[bool]]:
+    """Groups nodules by size, by density, and all of them: of each group by name, which nodules belong to it.
+
+    Args:
+        mm3: (nodules,) volumes.
+        mean_hu: (nodules,) mean HU.
+    """
+    glass = [hu < GROUND_GLASS_BELOW_HU for hu in mean_hu]
+    return {
+        **{_size(low, high): [low <= volume < high for volume in mm3] for low, high in SIZES_MM3},
+        f"ground glass (mean below {GROUND_GLASS_BELOW_HU:.0f} HU)": glass,
+        "solid": [not is_glass for is_glass in glass],
+        "all": [True] * len(glass),
+    }
+
+
+def _size(low: float, high: float) -> str:
+    return f"{low:.0f} to {high:.0f} mm3" if np.isfinite(high) else f"{low:.0f} mm3 and more"

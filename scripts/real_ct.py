@@ -18,7 +18,7 @@ import torch
 from figure import shrink
 from monai.bundle import ConfigParser
 from nodule_ct import draw_nodules, write_with_nodules
-from nodules import GROUND_GLASS_BELOW_HU, SIZES_MM3, found
+from nodules import by_class, found
 from ras_nifti import read
 from real_ct_page import page
 from slice_labels import scores
@@ -177,11 +177,7 @@ def nodule_scores(out: Path, table: list[dict[str, Any]]) -> dict[str, Any]:
     )
     labels = [row["label"] for row in table]
     hits, chance = found(lesion, truth, labels), found(before, truth, labels)
-    groups = {_size(low, high): [low <= row["mm3"] < high for row in table] for low, high in SIZES_MM3}
-    glass = [row["mean_hu"] < GROUND_GLASS_BELOW_HU for row in table]
-    groups[f"ground glass (mean below {GROUND_GLASS_BELOW_HU:.0f} HU)"] = glass
-    groups["solid"] = [not is_glass for is_glass in glass]
-    groups["all"] = [True] * len(table)
+    groups = by_class([row["mm3"] for row in table], [row["mean_hu"] for row in table])
     voxel_ml = float(np.prod(spacing)) / 1000
     nodule = truth > 0
     return {
@@ -200,10 +196,6 @@ def nodule_scores(out: Path, table: list[dict[str, Any]]) -> dict[str, Any]:
 def _name(ct: Path) -> str:
     """The name of a CT's folder of results: a file's or a series'."""
     return ct.name.removesuffix(".nii.gz")
-
-
-def _size(low: float, high: float) -> str:
-    return f"{low:.0f} to {high:.0f} mm3" if np.isfinite(high) else f"{low:.0f} mm3 and more"
 
 
 def _weights_of(report: Path) -> str:

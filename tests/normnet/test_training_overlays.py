@@ -8,6 +8,7 @@ from monai.transforms import Compose
 
 from normnet import bundle_root
 from normnet.intensity import scale_window
+from normnet.starting_weights import member_of_ensemble
 
 PATCH = (8, 8, 8)
 CONFIGS = f"{bundle_root()}/configs"
@@ -89,3 +90,12 @@ def test_training_counts_darker_tissue_than_inference_and_the_paper(files: list[
     parser = ConfigParser()
     parser.read_config([f"{CONFIGS}/{file}.json" for file in files])
     assert parser.get_parsed_content("tau") == pytest.approx(scale_window(torch.tensor(float(hu))).item())
+
+
+def test_a_warm_start_begins_with_the_weights_that_the_member_has_in_the_ensemble() -> None:
+    parser = ConfigParser()
+    parser.read_config([f"{CONFIGS}/{file}.json" for file in ("train", "warm_start")])
+    parser["member"] = 2
+    start = parser.get_parsed_content("network_def").state_dict()
+    shipped = member_of_ensemble(parser.get_parsed_content("checkpoint"), 2).state_dict()
+    assert all(torch.equal(start[name], value) for name, value in shipped.items())
