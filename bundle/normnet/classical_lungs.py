@@ -65,6 +65,9 @@ WALL_MM = 3.0
 POCKET_HU, POCKET_MM = -940.0, 4.0
 """Gas in stomach, bowel and oesophagus lies below it, HU, and has at least this radius, mm."""
 
+POCKET_BELOW_LUNG_HU = 25.0
+"""It is darker than the lungs' median by this at least, HU: emphysema is dark and no gas in a hollow organ."""
+
 POCKET_RING_MM = (4.0, 10.0)
 """Distance at which a pocket is judged: around a hollow organ lies more tissue than lung, mm."""
 
@@ -100,11 +103,14 @@ def segment(ct: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
 def _lung_components(
     air: np.ndarray, coarse: np.ndarray, place: Surroundings, size: Sequence[float]
 ) -> np.ndarray:
-    """The components of `air` that are lung by volume and HU, in the body more than at outside air."""
+    """The components of `air` that are lung by volume and HU, in the body more than at outside air.
+
+    What lies below the largest one is no lung: a chest CT may show stool and gas in the bowel.
+    """
     labels, _ = ndimage.label(air)
     boxes = ndimage.find_objects(labels)
     millilitres = np.bincount(labels.ravel())[1:] * (np.prod(size) / 1000)
-    lungs, largest, most_open = np.zeros_like(air), 0.0, np.inf
+    lungs, largest, most_open, lowest = np.zeros_like(air), 0.0, np.inf, 0
     for index in np.argsort(-millilitres):
         if millilitres[index] < MIN_SHARE * largest:
             break
@@ -115,12 +121,14 @@ def _lung_components(
         in_body = (
             place.enclosed[box][part].mean() >= MIN_ENCLOSED
             and ways <= most_open
+            and box[2].start + ndimage.center_of_mass(part)[2] >= lowest
             and place.body[box][shell].sum() > place.skin[box][shell].sum()
         )
         if in_body and np.median(coarse[box][part]) >= GAS_HU:
             lungs[box] |= part
             if largest == 0:
                 largest, most_open = millilitres[index], ways + MORE_OPEN
+                lowest = boxes[index][2].start
     if largest < MIN_LUNG_ML:
         found = f"the largest air region inside the body is {largest:.0f} mL"
         raise ValueError(f"no lungs: {found}, of at least {MIN_LUNG_ML:.0f} mL wanted")
@@ -147,7 +155,8 @@ def _airways(coarse: np.ndarray, air: np.ndarray, lungs: np.ndarray, size: Seque
 
 def _gas_pockets(coarse: np.ndarray, lungs: np.ndarray, size: Sequence[float]) -> np.ndarray:
     """Gas in stomach, bowel or oesophagus, with its wall, where a thin wall joins it to the lungs."""
-    gas = lungs & (coarse < POCKET_HU)
+    darker = min(POCKET_HU, float(np.median(coarse[lungs])) - POCKET_BELOW_LUNG_HU)
+    gas = lungs & (coarse < darker)
     labels, _ = ndimage.label(grow(shrink(gas, POCKET_MM, size), POCKET_MM, size) & gas)
     pockets = np.zeros_like(gas)
     for label, box in enumerate(ndimage.find_objects(labels), start=1):

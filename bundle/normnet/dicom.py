@@ -124,7 +124,8 @@ def _one_series(headers: Sequence[Dataset], path: Path) -> list[Dataset]:
         raise InputError(f"{path}: expected one series, got {len(series)}: {found}.")
     if len(series) > 1:
         log.warning("%s: took the series %s of %s.", path, volumes[0], found)
-    return series[volumes[0]]
+    chosen = series[volumes[0]]
+    return [header for header in chosen if not _is_localizer(header)] or chosen
 
 
 def _may_be_volume(series: Sequence[Dataset]) -> bool:
@@ -143,6 +144,12 @@ def _check_ct(header: Dataset) -> None:
         raise InputError(f"{header.filename}: expected the modality CT, got {header.Modality}.")
     if _is_localizer(header):
         raise InputError(f"{header.filename}: expected an axial CT slice, got a localizer (scout view).")
+    if header.get("PhotometricInterpretation") == "MONOCHROME1":  # ITK turns the values round.
+        raise InputError(
+            f"{header.filename}: expected MONOCHROME2, got MONOCHROME1: HU would be upside down."
+        )
+    if not _has_pixel_spacing(header):
+        raise InputError(f"{header.filename}: expected a PixelSpacing in mm, its header has none.")
     rescales = {
         (rescale.get("RescaleSlope"), rescale.get("RescaleIntercept"))
         for frame in header.get("PerFrameFunctionalGroupsSequence", [])
@@ -150,6 +157,18 @@ def _check_ct(header: Dataset) -> None:
     }
     if len(rescales) > 1:  # ITK applies the first frame's to all.
         raise InputError(f"{header.filename}: expected one rescale for all frames, got {len(rescales)}.")
+
+
+def _has_pixel_spacing(header: Dataset) -> bool:
+    """Tells whether the size of pixels is given; ITK would make up 1 mm."""
+    shared = header.get("SharedFunctionalGroupsSequence", [])
+    frames = header.get("PerFrameFunctionalGroupsSequence", [])
+    measures = (
+        [header]
+        if not frames
+        else [measure for part in (*shared, *frames) for measure in part.get("PixelMeasuresSequence", [])]
+    )
+    return bool(measures) and all(len(part.get("PixelSpacing") or ()) == 2 for part in measures)
 
 
 def _planes(header: Dataset) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -196,13 +215,15 @@ def _check_alike(header: Dataset, first: Dataset, turn: np.ndarray, first_turn: 
 
 def _check_gaps(depth: np.ndarray, path: Path) -> None:
     """Raises InputError unless the slices at `depth` (mm along their normal) are evenly spaced."""
+    off = float(np.abs(depth - np.linspace(depth[0], depth[-1], len(depth))).max())
+    if off < GAP_TOLERANCE * abs(depth[-1] - depth[0]) / (len(depth) - 1):
+        return
     steps = np.diff(depth)
     usual = float(np.median(steps))
     worst = int(np.abs(steps - usual).argmax())
     step = float(steps[worst])
     if usual and abs(step - usual) <= GAP_TOLERANCE * abs(usual):
         # Small differences that add up: the volume's slices lie evenly between the first and the last.
-        off = float(np.abs(depth - np.linspace(depth[0], depth[-1], len(depth))).max())
         if off > 0.5 * abs(usual):
             raise InputError(
                 f"{path}: expected evenly spaced slices, but one lies {off:.1f} mm off its place."

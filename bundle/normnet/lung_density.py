@@ -11,7 +11,7 @@ from scipy.stats import siegelslopes
 
 from normnet.coarse_grid import block_factors, block_mean
 from normnet.errors import InputError
-from normnet.reading import AIR_HU
+from normnet.hounsfield import AIR_HU
 
 __all__ = ["EMPTY_LUNG_HU", "FULL_LUNG_HU", "InflateLungsd", "clear_lung", "inflate"]
 
@@ -93,7 +93,7 @@ class InflateLungsd(MapTransform):
             paper does.
 
     Raises:
-        InputError: when `full_hu` is not between `normnet.reading.AIR_HU` and 0.
+        InputError: when `full_hu` is not between `normnet.hounsfield.AIR_HU` and 0.
     """
 
     def __init__(

@@ -6,9 +6,10 @@ import numpy as np
 from scipy import ndimage
 
 from normnet.boxes import boxes_round
-from normnet.coarse_grid import on_voxels
+from normnet.coarse_grid import block_factors, block_mean, on_voxels
+from normnet.surroundings import body_tissue
 
-__all__ = ["split_sides"]
+__all__ = ["sides_in_ct", "split_sides"]
 
 WORKING_MM = 3.0
 """Grid on which the two lungs are told apart, mm: only the seam between joined lungs is drawn so coarsely."""
@@ -24,6 +25,35 @@ MIN_SHARE = 0.15
 
 MIN_SEPARATION = 0.3
 """Two lungs lie at least this share of the mask's width apart in x; less is two pieces of one lung."""
+
+
+BODY_MM = 4.0
+"""Grid on which the body's midline is found, mm."""
+
+
+def sides_in_ct(ct: np.ndarray, lungs: np.ndarray, spacing: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Splits a lung mask as `split_sides` does; a single lung by where the body in the field has its middle.
+
+    A field cut to one lung holds more of the body on the side of the heart than of the chest wall.
+
+    Args:
+        ct: (X, Y, Z), HU, RAS.
+        lungs: (X, Y, Z) bool.
+        spacing: voxel size along X, Y, Z in mm.
+
+    Returns:
+        (left, right), (X, Y, Z) bool, without overlap.
+    """
+    left, right = split_sides(lungs, spacing)
+    if (left.any() and right.any()) or not lungs.any():
+        return left, right
+    factors, size = block_factors(spacing, BODY_MM)
+    try:
+        body = body_tissue(block_mean(ct, factors), size)
+    except ValueError:  # no body: a mask from a file may lie anywhere
+        return left, right
+    middle = (ndimage.center_of_mass(body)[0] + 0.5) * factors[0] - 0.5
+    return split_sides(lungs, spacing, midline=float(middle))
 
 
 def split_sides(

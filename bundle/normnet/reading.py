@@ -17,19 +17,22 @@ from monai.utils import MetaKeys, SpaceKeys
 
 from normnet.dicom import ct_series, is_dicom
 from normnet.errors import InputError
+from normnet.hounsfield import in_hounsfield
 from normnet.studies import EXTENSIONS, NIFTI
 
-__all__ = ["AIR_HU", "LoadCTd", "read_ct", "read_volume"]
-
-AIR_HU = -1024.0
-"""Air, in HU. Scanners pad what lies outside the field of view with less (-2000, -2048, -3024 ...)."""
-
-LUNG_BELOW_HU, TISSUE_ABOVE_HU = -500.0, -200.0
-SMALLEST_SHARE = 0.001
-"""Of the voxels above AIR_HU, at least so many are lung, and so many fat, muscle or bone, in any chest CT."""
+__all__ = ["LoadCTd", "read_ct", "read_volume"]
 
 SPACING_MM = (0.2, 10.0)
 """Smallest and largest voxel of a chest CT along any axis, mm."""
+
+META_FIELDS = {
+    "an ElementSpacing": ("ElementSpacing", "ElementSize"),
+    "a TransformMatrix": ("TransformMatrix", "Orientation", "Rotation"),
+}
+"""What a MetaImage has to say, by any of these names; ITK would make it up."""
+
+META_HEADER = 65536
+"""Bytes in which the header of a MetaImage ends."""
 
 ROUNDING = 1e-3
 """Of a voxel's size: what headers round."""
@@ -39,7 +42,7 @@ LARGEST_SHEAR = 0.01
 
 
 def read_ct(path: str | Path) -> MetaTensor:
-    """Reads one CT volume, as it lies in its file, with everything below -1024 HU set to -1024.
+    """Reads one CT volume, as it lies in its file, with padding set to -1024 HU (`normnet.hounsfield`).
 
     Args:
         path: a NIfTI, NRRD, MHA or MHD file, a DICOM folder of one series, or a multi-frame DICOM file.
@@ -53,7 +56,7 @@ def read_ct(path: str | Path) -> MetaTensor:
     """
     volume = read_volume(path)
     _check_grid(volume.affine.numpy(), Path(path))
-    volume.set_array(torch.from_numpy(_hounsfield(volume[0].numpy(), Path(path)))[None])
+    volume.set_array(torch.from_numpy(in_hounsfield(volume[0].numpy(), Path(path)))[None])
     return volume
 
 
@@ -145,9 +148,21 @@ def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return array, np.asarray(meta[MetaKeys.AFFINE], dtype=float)
 
 
+def _check_meta_image(path: Path) -> None:
+    """Raises InputError where ITK would make up the size of voxels or their axes."""
+    with path.open("rb") as file:
+        header = file.read(META_HEADER).split(b"ElementDataFile")[0]
+    fields = {line.split(b"=")[0].strip().decode("latin-1") for line in header.splitlines()}
+    for wanted, names in META_FIELDS.items():
+        if fields.isdisjoint(names):
+            raise InputError(f"{path}: expected {wanted} in the header, it has none.")
+
+
 def _read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
     reader, header = ITKReader(), sitk.ImageFileReader()
     with _readers(path), _quiet_itk():
+        if path.suffix.lower() in (".mha", ".mhd"):
+            _check_meta_image(path)
         header.SetFileName(str(path))
         header.ReadImageInformation()
         parts = header.GetNumberOfComponents()
@@ -228,28 +243,3 @@ def _check_grid(affine: np.ndarray, path: Path) -> None:
     if cosine > LARGEST_SHEAR:
         angle = 90 - np.degrees(np.arccos(min(cosine, 1.0)))
         raise InputError(f"{path}: expected axes at right angles, got a shear of {angle:.1f} degrees.")
-
-
-def _hounsfield(ct: np.ndarray, path: Path) -> np.ndarray:
-    """Clips to AIR_HU from below; raises InputError unless the values are those of a chest CT in HU."""
-    broken = ct.size - int(np.count_nonzero(np.isfinite(ct)))
-    if broken:
-        raise InputError(f"{path}: expected finite values in HU, got {broken} that are NaN or infinite.")
-    inside = ct > AIR_HU  # Padding would pass for air.
-    voxels = np.count_nonzero(inside)
-    if not voxels:
-        raise InputError(f"{path}: expected a chest CT in HU, but no voxel lies above {AIR_HU:g}.")
-    low, high = float(ct.min(where=inside, initial=np.inf)), float(ct.max())
-    lung = np.count_nonzero(inside & (ct < LUNG_BELOW_HU)) / voxels
-    tissue = np.count_nonzero(ct > TISSUE_ABOVE_HU) / voxels
-    if low >= 0 and high > -AIR_HU:
-        raise InputError(
-            f"{path}: expected HU, got stored values of {low:g} to {high:g}: "
-            "the rescale slope and intercept are not applied."
-        )
-    if lung < SMALLEST_SHARE or tissue < SMALLEST_SHARE:
-        raise InputError(
-            f"{path}: values of {low:g} to {high:g} do not look like HU of a chest: expected lung below "
-            f"{LUNG_BELOW_HU:g} and tissue above {TISSUE_ABOVE_HU:g}."
-        )
-    return np.maximum(ct, np.float32(AIR_HU))

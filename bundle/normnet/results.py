@@ -15,7 +15,7 @@ from normnet import __version__
 from normnet.checkpoints import weights_hash
 from normnet.ct_grid import as_in_file, save_nifti
 from normnet.errors import InputError
-from normnet.lung_sides import split_sides
+from normnet.lung_sides import sides_in_ct
 from normnet.pictures import overlay_picture
 from normnet.report import lesion_report, write_report
 
@@ -53,7 +53,7 @@ def study_result(study: Mapping[str, Any]) -> StudyResult:
     lesion &= lungs
     healthy &= lungs
     spacing = tuple(float(step) for step in study["ct"].pixdim)
-    left, right = split_sides(lungs, spacing)
+    left, right = sides_in_ct(ct, lungs, spacing)
     return StudyResult(
         ct=ct,
         masks={"lungs": lungs, "lesion": lesion, "healthy": healthy},

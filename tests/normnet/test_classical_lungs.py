@@ -183,6 +183,27 @@ def test_gas_in_the_stomach_is_left_out_even_where_it_touches_the_lung():
     assert dice(mask, lungs) > 0.98
 
 
+def test_stool_below_the_lungs_is_left_out():
+    drawing, lungs = chest(field_mm=(384, 300, 440))
+    colon = drawing.tube((-80, 0, 0), 25, -200, -115)  # 167 mL, an eighth of a lung
+    drawing.ct[colon] = -600
+
+    mask = segment(drawing.ct, SPACING)
+
+    assert not mask[colon].any()
+    np.testing.assert_array_equal(mask, lungs)
+
+
+def test_emphysema_is_no_gas_in_a_hollow_organ():
+    drawing, lungs = chest()
+    drawing.ct[lungs] = -935
+    drawing.ct[drawing.ellipsoid((75, 60, 0), (40, 12, 60)) & lungs] = -950  # along the chest wall
+
+    mask = segment(drawing.ct, SPACING)
+
+    np.testing.assert_array_equal(mask, lungs)
+
+
 def test_lungs_cut_by_the_sides_of_the_field_are_kept():
     drawing, lungs = chest(field_mm=(240, 300, 240))  # 15 mm of each lung lie outside
 

@@ -44,6 +44,14 @@ def edited(**changes: object) -> Callable[[Path], None]:
     return lambda folder: write_slices(folder, phantom(), edit=edit) and None
 
 
+def as_localizer(index: int, header: Dataset) -> None:
+    header.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+
+
+def without_pixel_spacing(index: int, header: Dataset) -> None:
+    del header.PixelSpacing
+
+
 def damaged(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
     def make(folder: Path) -> None:
         file = write_slices(folder, phantom())[2]
@@ -93,7 +101,15 @@ BAD_SERIES: dict[str, tuple[Callable[[Path], object], str]] = {
         r"expected one slice at each position, got two at 6 mm",
     ),
     "other modality": (edited(Modality="MR"), r"IM002: expected the modality CT, got MR"),
-    "localizer": (edited(ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]), r"IM002: .* got a localizer"),
+    "localizers": (
+        lambda folder: write_slices(folder, phantom(), edit=as_localizer),
+        r"IM\d+: .* got a localizer",
+    ),
+    "no pixel spacing": (
+        lambda folder: write_slices(folder, phantom(), edit=without_pixel_spacing),
+        r"IM\d+: expected a PixelSpacing in mm, its header has none",
+    ),
+    "inverted": (edited(PhotometricInterpretation="MONOCHROME1"), r"expected MONOCHROME2, got MONOCHROME1"),
     "no position": (
         edited(ImagePositionPatient=None),
         r"IM002: expected a CT slice with position and orientation",
@@ -122,16 +138,13 @@ BAD_SERIES: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_the_one_series_that_is_a_volume_is_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     write_slices(tmp_path / "alone", phantom())
 
-    def localizer(index: int, header: Dataset) -> None:
-        header.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
-
     def report(index: int, header: Dataset) -> None:
         header.Modality = "SR"
         del header.ImagePositionPatient
 
     places = [(*ORIGIN_LPS[:2], 5.0)] * 3
     others = {
-        "scout": write_slices(tmp_path / "scout", phantom()[..., :2], edit=localizer),
+        "scout": write_slices(tmp_path / "scout", phantom()[..., :2], edit=as_localizer),
         "dose": write_slices(tmp_path / "dose", phantom()[..., :1], edit=report),
         "bolus": write_slices(tmp_path / "bolus", phantom()[..., :3], positions=places),
     }
@@ -143,6 +156,24 @@ def test_the_one_series_that_is_a_volume_is_taken(tmp_path: Path, caplog: pytest
     ct, alone = read_ct(mixed), read_ct(tmp_path / "alone")
     assert torch.equal(ct.as_tensor(), alone.as_tensor()) and torch.equal(ct.affine, alone.affine)
     assert "took the series" in caplog.text
+
+
+def test_a_localizer_within_the_series_is_passed_over(tmp_path: Path):
+    positions = [(*ORIGIN_LPS[:2], height) for height in (0, 2, 4, 6, 8, 10, 12, 300)]
+    write_slices(
+        tmp_path / "ct",
+        phantom(),
+        positions=positions,
+        edit=lambda index, header: as_localizer(index, header) if index == 7 else None,
+    )
+    ct = read_ct(tmp_path / "ct")
+    np.testing.assert_array_equal(ct[0].numpy(), phantom()[..., :7])
+
+
+def test_rounded_positions_are_evenly_spaced(tmp_path: Path):
+    positions = [(*ORIGIN_LPS[:2], round(0.625 * index, 1)) for index in range(8)]  # 0.6 and 0.7 mm apart
+    write_slices(tmp_path / "ct", phantom(), positions=positions)
+    assert read_ct(tmp_path / "ct").pixdim[2] == pytest.approx(0.625, abs=0.01)
 
 
 @pytest.mark.parametrize("case", BAD_SERIES)

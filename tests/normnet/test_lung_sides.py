@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from normnet.lung_sides import split_sides
+from normnet.lung_sides import sides_in_ct, split_sides
 
 SPACING = (4.0, 4.0, 4.0)
 
@@ -95,3 +95,20 @@ def test_an_empty_mask_has_no_sides():
 
     assert not left.any()
     assert not right.any()
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_single_lung_in_a_field_cut_to_it_lies_away_from_the_heart(side: str) -> None:
+    ct = np.full((50, 40, 40), -1000.0, dtype=np.float32)
+    lungs = np.zeros(ct.shape, dtype=bool)
+    ct[14:, 4:36] = 20  # beyond the lung the chest wall at small x, the heart at large x
+    lungs[20:40, 8:32, 5:35] = True
+    ct[lungs] = -850
+    if side == "right":
+        ct, lungs = ct[::-1].copy(), lungs[::-1].copy()
+
+    left, right = sides_in_ct(ct, lungs, SPACING)
+
+    assert (left if side == "left" else right).sum() == lungs.sum()
+    by_field = split_sides(lungs, SPACING)
+    assert (by_field[0] if side == "right" else by_field[1]).any()  # the middle of the field is misleading

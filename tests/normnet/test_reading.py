@@ -59,6 +59,25 @@ def test_padding_becomes_air(tmp_path: Path):
     np.testing.assert_array_equal(read[1:], ct[1:])
 
 
+@pytest.mark.parametrize("fill", [0, 40])
+def test_a_value_that_surrounds_the_scan_becomes_air(tmp_path: Path, fill: int):
+    ct = np.pad(phantom(), [(3, 2), (2, 4), (0, 0)], constant_values=fill)
+    ct[6, 6, 2] = fill  # tissue of that value stays
+    ct[3, 2] = fill  # a corner of the scan, too, as where it was turned
+    read = read_ct(write_nifti(tmp_path / "ct.nii.gz", ct))[0].numpy()
+    scan = np.zeros(ct.shape, dtype=bool)
+    scan[3:-2, 2:-4] = True
+    scan[3, 2] = False
+    np.testing.assert_array_equal(read[~scan], -1024)
+    np.testing.assert_array_equal(read[scan], ct[scan])
+
+
+def test_air_of_one_value_stays(tmp_path: Path):
+    ct = np.maximum(phantom(), -1000)
+    ct[ct < -970] = -1000
+    np.testing.assert_array_equal(read_ct(write_nifti(tmp_path / "ct.nii.gz", ct))[0].numpy(), ct)
+
+
 def test_each_dicom_slice_has_its_own_rescale(tmp_path: Path):
     """A reader that takes the first slice's type for all rounds the second."""
     ct = phantom() // 2 * 2
@@ -133,6 +152,18 @@ def without_space(folder: Path) -> Path:
     return folder / "ct.nrrd"
 
 
+def without_field(field: str) -> Callable[[Path], Path]:
+    """A MetaImage whose header lacks a line."""
+
+    def make(folder: Path) -> Path:
+        path = write_itk(folder / "ct.mhd", phantom())
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join(line for line in lines if not line.startswith(field)))
+        return path
+
+    return make
+
+
 def of_two_channels(folder: Path) -> Path:
     image = sitk.GetImageFromArray(np.stack([phantom().T] * 2, -1), isVector=True)
     sitk.WriteImage(image, str(folder / "ct.nrrd"))
@@ -191,6 +222,8 @@ BAD_FILES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "sheared": (save(lambda ct: ct, SHEARED), r"expected axes at right angles, got a shear of 14\.0 degrees"),
     "no orientation": (without_codes, r"expected an orientation, but sform_code and qform_code are both 0"),
     "no space": (without_space, r"ct\.nrrd: expected a 'space' of patient axes in the header, it is missing"),
+    "no size": (without_field("ElementSpacing"), r"ct\.mhd: expected an ElementSpacing in the header"),
+    "no axes": (without_field("TransformMatrix"), r"ct\.mhd: expected a TransformMatrix in the header"),
     "cut .nii": (cut(write_nifti, "ct.nii"), CANNOT_READ),
     "cut .nii.gz": (cut(write_nifti, "ct.nii.gz"), CANNOT_READ),
     "cut .nrrd": (cut(write_itk, "ct.nrrd"), CANNOT_READ),
