@@ -20,14 +20,13 @@ from normnet.errors import InputError
 from normnet.reading import read_volume
 from normnet.studies import find_studies
 
-from .studies import LocalStudies
+from .studies import NIFTI, LocalStudies
 
 __all__ = ["KEPT_IN", "DICOMFolderStudies", "SeriesStudies", "holds_dicom"]
 
 KEPT_IN = "monailabel"
 """Folder, inside that of the studies, of all that the server writes."""
 
-NIFTI = ".nii.gz"
 UID = re.compile(r"[0-9][0-9.]{0,63}")
 log = logging.getLogger(__name__)
 

@@ -22,21 +22,20 @@ import SimpleITK as sitk
 from filelock import FileLock
 from monailabel.config import settings
 from monailabel.datastore.local import DataModel
-from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.interfaces.exception import ImageNotFoundException
 from monailabel.utils.others.generic import md5_digest
 from pydicom.dataset import Dataset
 
 from normnet.errors import InputError
 
-from .dicom_folder import NIFTI, UID, SeriesStudies
+from .dicom_folder import UID, SeriesStudies
 from .dicom_seg import label_on_grid, lesion_from_seg, write_seg
 from .pacs_client import PACSClient
 from .segments import LESION, segments_from
+from .studies import FINAL, NIFTI
 
 __all__ = ["DICOMWebStudies"]
 
-FINAL = DefaultLabelTag.FINAL.value
 AS_STORED = (("application/dicom", "*"),)
 DEFAULT_CACHE = Path("~/.cache/monailabel/dicom")
 """MONAI Label's own."""
@@ -117,18 +116,12 @@ class DICOMWebStudies(SeriesStudies):
 
         Raises:
             ImageNotFoundException: there is no such image.
-            InputError: the label cannot be read, lies on another grid, or names no lesion.
+            InputError: the label cannot be read, lies on another grid, or marks no lesions.
             requests.RequestException: the server did not take it.
         """
-        info = dict(label_info or {})
+        label_id: str = super().save_label(image_id, label_filename, label_tag, label_info)
         if label_tag == FINAL:
-            segments = segments_from(info.get("label_info"), {LESION: 1})
-            if LESION not in {segment.name.lower() for segment in segments.values()}:
-                names = ", ".join(segment.name for segment in segments.values())
-                raise InputError(f"label of {image_id}: expected a segment {LESION!r}, got {names}.")
-        label_id: str = super().save_label(image_id, label_filename, label_tag, info)
-        if label_tag == FINAL:
-            kept = super().get_label_uri(image_id, FINAL)
+            kept, segments = super().get_label_uri(image_id, FINAL), segments_from(None, {LESION: 1})
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder) / "seg.dcm"
                 write_seg(sitk.ReadImage(kept), self.series_folder(image_id), segments, file, corrected=True)

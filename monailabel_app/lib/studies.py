@@ -3,24 +3,32 @@
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+from monai.data import MetaTensor
 from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastore, LocalDatastoreModel
+from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.interfaces.exception import ImageNotFoundException
 
+from normnet.ct_grid import save_nifti
 from normnet.errors import InputError
 from normnet.masks import read_mask
 from normnet.reading import read_ct
 from normnet.studies import COMPANIONS
 from normnet.whole_file import written_whole
 
-__all__ = ["FORMATS", "LocalStudies"]
+from .final_label import lesion_voxels
+from .segments import LESION
 
-FORMATS = (".nii.gz", ".nii", ".nrrd", ".mha")
+__all__ = ["FINAL", "FORMATS", "NIFTI", "LocalStudies"]
+
+FINAL = DefaultLabelTag.FINAL.value
+NIFTI = ".nii.gz"
+FORMATS = (NIFTI, ".nii", ".nrrd", ".mha")
 """Files that count as images and labels."""
 
 
@@ -54,7 +62,8 @@ class LocalStudies(LocalDatastore):  # type: ignore[misc] # MONAI Label ships no
         with self._changing_record() as record:
             if image_id in record.objects:
                 raise InputError(f"image {image_id}: there is one of this name among the studies already.")
-            _copy_whole(Path(image_filename), Path(record.image_path()) / name)
+            with _written(Path(record.image_path()) / name) as beside:
+                shutil.copyfile(image_filename, beside)
             info = {**(image_info or {}), "ts": int(time.time()), "name": name}
             record.objects[image_id] = ImageLabelModel(image=DataModel(info=info, ext=ending))
         return image_id
@@ -64,24 +73,42 @@ class LocalStudies(LocalDatastore):  # type: ignore[misc] # MONAI Label ships no
     ) -> str:
         """Keeps a label of an image; the one of the same tag that was there before gives way whole.
 
+        Of a final label, which is trained on, the lesion is kept, as 0 and 1 on the image's grid: see `lesion_voxels`.
+
+        Args:
+            image_id: the image.
+            label_filename: one of `FORMATS`, on the image's grid.
+            label_tag: "final", or any other.
+            label_info: what is known of it; its `label_info` tells what the values stand for.
+
         Raises:
             ImageNotFoundException: there is no such image.
-            InputError: the label cannot be read or lies on another grid than its image.
+            InputError: the label cannot be read or lies on another grid than its image, or a final one marks no
+                lesions.
         """
         image = self.get_image_uri(image_id)
         if not image:
             raise ImageNotFoundException(f"There is no image {image_id!r} among the studies.")
-        ending = _ending(label_filename, f"label of {image_id}")
+        what, info = f"label of {image_id}", dict(label_info or {})
+        ending = _ending(label_filename, what)
         ct = read_ct(image)
-        _checked(lambda path: read_mask(path, like=ct), label_filename, f"label of {image_id}")
+        label = _checked(lambda path: read_mask(path, like=ct), label_filename, what)
+        lesion = None
+        if label_tag == FINAL:
+            lesion, ending = lesion_voxels(label, info.get("label_info"), name=what), NIFTI
+            info["label_info"] = [{"name": LESION, "idx": 1}]
         name = f"{image_id}{ending}"
         with self._changing_record() as record:
             if image_id not in record.objects:
                 raise ImageNotFoundException(f"There is no image {image_id!r} among the studies.")
             folder = Path(record.label_path(label_tag))
             folder.mkdir(parents=True, exist_ok=True)
-            _copy_whole(Path(label_filename), folder / name)
-            info = {**(label_info or {}), "ts": int(time.time()), "name": name}
+            with _written(folder / name) as beside:
+                if lesion is None:
+                    shutil.copyfile(label_filename, beside)
+                else:
+                    save_nifti(lesion, ct.affine.numpy(), beside)
+            info |= {"ts": int(time.time()), "name": name}
             record.objects[image_id].labels[label_tag] = DataModel(info=info, ext=ending)
         return image_id
 
@@ -138,17 +165,19 @@ def _ending(path: str, what: str) -> str:
     )
 
 
-def _checked(read: Any, path: str, what: str) -> None:
-    """Reads a file to see whether it can be read; the sentence names it as the client does."""
+def _checked(read: Callable[[str], MetaTensor], path: str, what: str) -> MetaTensor:
+    """Reads a file, if it can be read; else the sentence names it as the client does."""
     try:
-        read(path)
+        return read(path)
     except InputError as error:
         raise InputError(str(error).replace(str(path), what)) from error
 
 
-def _copy_whole(source: Path, target: Path) -> None:
+@contextmanager
+def _written(target: Path) -> Iterator[Path]:
+    """Gives the path that `written_whole` gives; a full disk is a sentence."""
     try:
         with written_whole(target) as beside:
-            shutil.copyfile(source, beside)
+            yield beside
     except OSError as error:
         raise InputError(f"{target.name}: cannot be written among the studies ({error.strerror}).") from error

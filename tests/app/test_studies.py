@@ -29,6 +29,25 @@ def write_label(path: Path, affine: np.ndarray = AFFINE) -> str:
     return str(path)
 
 
+def write_values(path: Path, *values: float) -> str:
+    """Writes a label of 0 with these values along its first row."""
+    label = np.zeros(phantom().shape)
+    label[: len(values), 0, 0] = values
+    nib.save(nib.Nifti1Image(label, AFFINE), path)
+    return str(path)
+
+
+def final_row(folder: Path, length: int) -> list[float]:
+    """Reads the first voxels of the one final label that is trained on."""
+    (pair,) = LocalStudies(str(folder)).datalist()
+    return np.asarray(nib.load(pair["label"]).dataobj)[:length, 0, 0].tolist()  # type: ignore[no-any-return]
+
+
+def files_of(folder: Path, name: str) -> set[str]:
+    """Names the files of an image and its labels."""
+    return {str(path.relative_to(folder)) for path in folder.rglob(f"{name}.*") if path.is_file()}
+
+
 def test_masks_beside_a_ct_are_no_images(folder: Path) -> None:
     write_label(folder / "a_lungs.nii.gz")
     write_label(folder / "a_lesions.nii.gz")
@@ -84,6 +103,53 @@ def test_a_label_on_another_grid_is_refused(folder: Path, tmp_path: Path) -> Non
 def test_a_label_of_no_image_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ImageNotFoundException):
         LocalStudies(str(folder)).save_label("b", write_label(tmp_path / "up.nii.gz"), "final", {})
+
+
+def test_only_what_label_info_calls_lesion_is_one(folder: Path, tmp_path: Path) -> None:
+    studies = LocalStudies(str(folder))
+    info = [{"name": "left lung", "idx": 1}, {"name": "Lesion", "idx": 2}, {"name": "lesion", "idx": 5}]
+    label = write_values(tmp_path / "up.nii.gz", 1, 2, 5)
+    studies.save_label("a", label, "final", {"label_info": info})
+    assert final_row(folder, 4) == [0, 1, 1, 0]
+    assert studies.get_label_info("a", "final")["label_info"] == [{"name": "lesion", "idx": 1}]
+    studies.save_label("a", label, "final", {})
+    assert final_row(folder, 4) == [1, 1, 1, 0]
+
+
+def test_an_empty_label_says_that_there_is_no_lesion(folder: Path, tmp_path: Path) -> None:
+    for info in ({}, {"label_info": []}, {"label_info": [{"name": "lesion", "idx": 1}]}):
+        LocalStudies(str(folder)).save_label("a", write_values(tmp_path / "up.nii.gz"), "final", info)
+        assert final_row(folder, 4) == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "sentence"),
+    [
+        ((1, 2), ["left lung", "right lung"], "expected a segment 'lesion', got left lung, right lung"),
+        ((1, 2, 3), ["lesion", "left lung"], r"expected the values \[1, 2\] of label_info, got \[3.0\]"),
+        ((0.5, 0.9), [], "expected whole numbers of 0 or more, got 2 other values, such as 0.5"),
+        ((float("nan"), 1), [], "expected whole numbers of 0 or more, got 1 other values, such as nan"),
+        ((-1000, 40), [], "expected whole numbers of 0 or more, got 1 other values, such as -1000"),
+    ],
+)
+def test_a_label_that_marks_no_lesions_is_refused(
+    folder: Path, tmp_path: Path, values: tuple[float, ...], names: list[str], sentence: str
+) -> None:
+    info = {"label_info": [{"name": name, "idx": number} for number, name in enumerate(names, start=1)]}
+    label = write_values(tmp_path / "up.nii.gz", *values)
+    with pytest.raises(InputError, match=f"^label of a: {sentence}"):
+        LocalStudies(str(folder)).save_label("a", label, "final", info)
+    assert files_of(folder, "a") == {"a.nii.gz"}
+
+
+def test_a_label_lies_on_the_grid_of_its_image(folder: Path, tmp_path: Path) -> None:
+    label = nib.load(write_label(tmp_path / "ras.nii.gz"))
+    turned = label.as_reoriented([[0, -1], [1, 1], [2, 1]])
+    nib.save(turned, tmp_path / "up.nii.gz")
+    LocalStudies(str(folder)).save_label("a", str(tmp_path / "up.nii.gz"), "final", {})
+    kept = nib.load(folder / "labels" / "final" / "a.nii.gz")
+    assert np.allclose(kept.affine, AFFINE)
+    assert (np.asarray(kept.dataobj) == np.asarray(label.dataobj)).all()
 
 
 def lose_a_label(kind: type[LocalDatastore], folder: Path, tmp_path: Path) -> bool:

@@ -145,6 +145,16 @@ def test_a_missing_or_broken_mask_is_named(tmp_path: Path) -> None:
             read_lesions(tmp_path / name, like=image())
 
 
+@pytest.mark.parametrize("value", [np.nan, 0.5, -1000])
+def test_what_is_no_label_is_one_sentence(tmp_path: Path, value: float) -> None:
+    path = tmp_path / "label.nii.gz"
+    nib.save(nib.Nifti1Image(one_voxel(1, 2, 3) * np.float64(value), AFFINE), path)
+    with pytest.raises(
+        InputError, match=rf"label\.nii\.gz: expected whole numbers of 0 or more, got .* {value:g}"
+    ):
+        read_lesions(path, like=image())
+
+
 def write_list(folder: Path, **lists: object) -> Path:
     for name in ("a", "b"):
         (folder / f"{name}.nii.gz").touch()
