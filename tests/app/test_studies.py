@@ -1,13 +1,16 @@
 """The folder of studies: checked, whole, and shared by processes."""
 
 import json
+import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 from monailabel.datastore.local import LocalDatastore
-from monailabel.interfaces.exception import ImageNotFoundException
+from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
 from monailabel_app.lib.studies import LocalStudies
 from normnet.errors import InputError
@@ -150,6 +153,88 @@ def test_a_label_lies_on_the_grid_of_its_image(folder: Path, tmp_path: Path) -> 
     kept = nib.load(folder / "labels" / "final" / "a.nii.gz")
     assert np.allclose(kept.affine, AFFINE)
     assert (np.asarray(kept.dataobj) == np.asarray(label.dataobj)).all()
+
+
+def test_a_label_gives_way_to_the_next_whatever_its_format(folder: Path, tmp_path: Path) -> None:
+    studies = LocalStudies(str(folder))
+    lesion = np.zeros(phantom().shape)
+    for tag in ("final", "original"):
+        studies.save_label("a", write_label(tmp_path / "up.nii.gz"), tag, {})
+        studies.save_label("a", str(write_itk(tmp_path / "up.nrrd", lesion)), tag, {})
+        assert len(files_of(folder / "labels" / tag, "a")) == 1
+        studies.remove_label("a", tag)
+    assert files_of(folder, "a") == {"a.nii.gz"}
+    assert LocalStudies(str(folder)).get_labeled_images() == []
+    with pytest.raises(LabelNotFoundException):
+        studies.remove_label("a", "final")
+
+
+def test_nothing_of_a_removed_image_is_left_for_the_next_of_its_name(folder: Path, tmp_path: Path) -> None:
+    studies = LocalStudies(str(folder))
+    for tag in ("final", "original"):
+        studies.save_label("a", write_label(tmp_path / "up.nii.gz"), tag, {})
+    (folder / "labels" / "final" / "a.nrrd").write_bytes(b"of another server")
+    studies.remove_image("a")
+    assert files_of(folder, "a") == set()
+    assert studies.list_images() == LocalStudies(str(folder)).list_images() == []
+    with pytest.raises(ImageNotFoundException):
+        studies.remove_image("a")
+
+
+def test_a_new_image_has_no_label(folder: Path, tmp_path: Path) -> None:
+    studies = LocalStudies(str(folder))
+    studies.save_label("a", write_label(tmp_path / "up.nii.gz"), "final", {})
+    (folder / "a.nii.gz").unlink()  # As a person does who clears up; the label is forgotten.
+    studies.refresh()
+    studies.add_image("a", str(write_itk(tmp_path / "upload.nrrd", phantom())), {})
+    studies.refresh()
+    assert studies.get_labeled_images() == []
+    assert files_of(folder, "a") == {"a.nrrd"}
+
+
+def wait_for(done: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not done():
+        assert time.monotonic() < end, "what was waited for did not come"
+        time.sleep(0.05)
+
+
+def test_files_that_are_renamed_into_the_folder_are_noticed(folder: Path, tmp_path: Path) -> None:
+    """As rsync does: beside, under a hidden name, then a move."""
+    studies = LocalStudies(str(folder), auto_reload=True)
+    try:
+        shutil.copy(folder / "a.nii.gz", folder / ".b.nii.gz.Xy12")
+        (folder / ".b.nii.gz.Xy12").rename(folder / "b.nii.gz")
+        wait_for(lambda: "b" in studies.list_images())
+        final = folder / "labels" / "final"
+        write_label(final / ".label.nii.gz")
+        (final / ".label.nii.gz").rename(final / "b.nii.gz")
+        wait_for(lambda: studies.get_labeled_images() == ["b"])
+        LocalStudies(str(folder)).update_image_info("b", {"score": 1})
+        wait_for(lambda: studies.get_image_info("b").get("score") == 1)
+    finally:
+        studies._observer.stop()
+        studies._observer.join()
+
+
+def test_entries_of_another_process_stay(folder: Path, tmp_path: Path) -> None:
+    """Neither a label's info nor a look at the folder writes an old view of the record."""
+    serving, other = LocalStudies(str(folder)), LocalStudies(str(folder))
+    serving.save_label("a", write_label(tmp_path / "up.nii.gz"), "final", {})
+    other.update_label_info("a", "final", {"by": "an annotator"})
+    serving.update_image_info("a", {"score": 1})
+    other.update_label_info("a", "final", {"seen": True})
+    serving.update_image_info("a", {"score": 2})
+    write_nifti(folder / "b.nii.gz", phantom())
+    other._config_ts = (
+        (folder / "datastore_v2.json").stat().st_mtime
+    )  # Two writes within one tick of the clock.
+    other.refresh()
+    record = json.loads((folder / "datastore_v2.json").read_text())["objects"]
+    assert record["a"]["image"]["info"]["score"] == 2
+    assert record["a"]["labels"]["final"]["info"]["by"] == "an annotator"
+    assert record["a"]["labels"]["final"]["info"]["seen"]
+    assert "b" in record
 
 
 def lose_a_label(kind: type[LocalDatastore], folder: Path, tmp_path: Path) -> bool:
