@@ -1,7 +1,7 @@
 """The slices of one DICOM CT series, sorted and checked by their headers."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from normnet.errors import InputError
 
-__all__ = ["DICOM_EXTENSIONS", "CTSeries", "ct_series", "is_dicom"]
+__all__ = ["DICOM_EXTENSIONS", "CTSeries", "ct_series", "is_dicom", "volume_uids"]
 
 DICOM_EXTENSIONS = (".dcm", ".dicom", ".ima")
 """Endings that many DICOM files have; the content decides."""
@@ -87,6 +87,21 @@ def ct_series(path: Path) -> CTSeries:
     return CTSeries(files, positions[order])
 
 
+def volume_uids(folder: Path) -> list[str]:
+    """Lists the UIDs of the series in a folder that may be a volume, in the order of their files; reads no pixels.
+
+    Files that cannot be read are passed over, since a series may be arriving: whether it is whole, `ct_series` tells.
+    """
+    headers = []
+    for file in sorted(folder.iterdir()):
+        try:
+            if is_dicom(file) and not file.name.startswith("."):
+                headers.append(_header(file))
+        except InputError as error:
+            log.warning("%s", error)
+    return _volumes(_by_series(headers))
+
+
 def _dicom_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
@@ -112,10 +127,8 @@ def _header(file: Path) -> Dataset:
 
 def _one_series(headers: Sequence[Dataset], path: Path) -> list[Dataset]:
     """Chooses the series that may be a volume; where there is but one series, that one, whatever it is."""
-    series: dict[str, list[Dataset]] = {}
-    for header in headers:
-        series.setdefault(str(header.SeriesInstanceUID), []).append(header)
-    volumes = [uid for uid, slices in series.items() if _may_be_volume(slices)] or list(series)
+    series = _by_series(headers)
+    volumes = _volumes(series) or list(series)
     found = "; ".join(
         f"{uid} ({slices[0].Modality}, {slices[0].get('SeriesDescription', '')!r}, {len(slices)} slices)"
         for uid, slices in sorted(series.items())
@@ -126,6 +139,17 @@ def _one_series(headers: Sequence[Dataset], path: Path) -> list[Dataset]:
         log.warning("%s: took the series %s of %s.", path, volumes[0], found)
     chosen = series[volumes[0]]
     return [header for header in chosen if not _is_localizer(header)] or chosen
+
+
+def _by_series(headers: Sequence[Dataset]) -> dict[str, list[Dataset]]:
+    series: dict[str, list[Dataset]] = {}
+    for header in headers:
+        series.setdefault(str(header.SeriesInstanceUID), []).append(header)
+    return series
+
+
+def _volumes(series: Mapping[str, Sequence[Dataset]]) -> list[str]:
+    return [uid for uid, slices in series.items() if _may_be_volume(slices)]
 
 
 def _may_be_volume(series: Sequence[Dataset]) -> bool:

@@ -12,7 +12,7 @@ from monai.data import ITKReader, MetaTensor, NibabelReader
 from monai.transforms import BorderPad, MapTransform, ResampleToMatch
 
 from normnet.errors import InputError
-from normnet.masks import AFFINE_TOLERANCE, describe_grid
+from normnet.masks import AFFINE_TOLERANCE, check_label_values, describe_grid
 from normnet.studies import NIFTI
 
 __all__ = ["LoadLesionsd", "lesions_on_grid", "read_lesions"]
@@ -29,7 +29,8 @@ def read_lesions(path: str | Path, *, like: MetaTensor) -> MetaTensor:
         (1, X, Y, Z) uint8, 1 where the file is not 0; all 0 is a scan without lesions.
 
     Raises:
-        InputError: the file is missing or cannot be read, or the mask lies beside the scan.
+        InputError: the file is missing or cannot be read, a value is no whole number of 0 or more, or the mask lies
+            beside the scan.
     """
     path = Path(path)
     if not path.exists():
@@ -46,6 +47,7 @@ def read_lesions(path: str | Path, *, like: MetaTensor) -> MetaTensor:
             ) from error
     if array.ndim < 3 or max(array.shape[3:], default=1) > 1:
         raise InputError(f"{path}: expected one 3D mask, got shape {' x '.join(map(str, array.shape))}.")
+    check_label_values(np.asarray(array), str(path))
     mask = torch.from_numpy(np.asarray(array).reshape(array.shape[:3]) != 0).to(torch.uint8)
     affine = torch.as_tensor(np.asarray(meta["affine"], dtype=float))
     return lesions_on_grid(MetaTensor(mask[None], affine=affine), like, name=str(path))

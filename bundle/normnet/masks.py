@@ -11,7 +11,7 @@ from monai.transforms import Orientation
 from normnet.errors import InputError
 from normnet.reading import read_volume
 
-__all__ = ["read_mask"]
+__all__ = ["check_label_values", "describe_grid", "read_mask"]
 
 AFFINE_TOLERANCE = 1e-3
 """Largest difference between two affines of one grid, mm."""
@@ -47,3 +47,21 @@ def describe_grid(volume: MetaTensor) -> str:
     spacing = " x ".join(f"{step:.3g}" for step in volume.pixdim)
     origin = ", ".join(f"{value:.1f}" for value in volume.affine[:3, 3])
     return f"shape {tuple(volume.shape[1:])}, spacing {spacing} mm and origin ({origin})"
+
+
+def check_label_values(values: np.ndarray, name: str) -> None:
+    """Refuses what is no label: a CT, a map of probabilities, a background of NaN.
+
+    Args:
+        values: of any shape.
+        name: of the label, for errors.
+
+    Raises:
+        InputError: a value is no whole number, or below 0.
+    """
+    marked = values[values != 0]
+    others = marked[~(np.isfinite(marked) & (marked == np.rint(marked)) & (marked > 0))]
+    if others.size:
+        raise InputError(
+            f"{name}: expected whole numbers of 0 or more, got {others.size} other values, such as {others[0]:g}."
+        )

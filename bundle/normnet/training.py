@@ -69,8 +69,8 @@ class ResumableCheckpoint:
         checkpoint = _read_state(self.path)
         if checkpoint.get("data", self.data) != self.data:
             raise InputError(
-                f"{self.path}: expected the checkpoint of a training on these CTs, found one of a training on others; "
-                "give another --output_dir."
+                f"{self.path}: expected the checkpoint of a training on these CTs, found one of a training on others, "
+                "or with other corrections or weights to start from; give another --output_dir."
             )
         fit_weights(self.network, checkpoint["network"], self.path)
         self.optimizer.load_state_dict(checkpoint["optimizer"])

@@ -52,16 +52,21 @@ def split_corrections(corrections: Sequence[Item], share: float) -> tuple[list[I
 def not_worse(metrics: Mapping[str, Any]) -> bool:
     """Tells whether new weights may serve: no lower lesion Dice, and synthetic lesions not forgotten.
 
+    Where annotators see no lesion at all the Dice is 0 whatever is called: there no more voxels may be called.
+
     Forgotten is measured on both sides of the threshold: networks that call hardly anything healthy keep every lesion
     out, and would forbid all learning if that side alone counted.
 
     Args:
-        metrics: `lesion_dice`, `val_lesion_kept_out` and `val_healthy_lost`, in [0, 1], each with its value before
-            under the same name and `_before`; None is not measured. New weights that call lesions where neither an
-            annotator nor the weights before see any (a Dice of 0 against None) are worse.
+        metrics: `lesion_voxels`, those of the annotators; `called_voxels`; and `lesion_dice`, `val_lesion_kept_out` and
+            `val_healthy_lost`, in [0, 1], None where not measured; all but the first each with its value before under
+            the same name and `_before`.
     """
-    new, before = metrics["lesion_dice"], metrics["lesion_dice_before"]
-    if new is not None and new < (1.0 if before is None else before):
+    if metrics["lesion_voxels"] == 0:
+        worse = metrics["called_voxels"] > metrics["called_voxels_before"]
+    else:
+        worse = metrics["lesion_dice"] < metrics["lesion_dice_before"]
+    if worse:
         return False
     earlier, after = balanced_accuracy(metrics, "_before"), balanced_accuracy(metrics)
     return earlier is None or (after is not None and after >= earlier - SYNTHETIC_TOLERANCE)

@@ -1,5 +1,6 @@
 """Studies that are DICOM series: what a folder of them and a DICOMweb server share, and the folder."""
 
+import json
 import logging
 import re
 import tempfile
@@ -10,24 +11,23 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-import pydicom
 from filelock import FileLock
 from monailabel.datastore.local import DataModel, ImageLabelModel
 from monailabel.interfaces.exception import ImageNotFoundException
 
-from normnet.dicom import is_dicom
+from normnet.dicom import volume_uids
 from normnet.errors import InputError
 from normnet.reading import read_volume
 from normnet.studies import find_studies
+from normnet.whole_file import written_whole
 
-from .studies import LocalStudies
+from .studies import FINAL, NIFTI, LocalStudies
 
 __all__ = ["KEPT_IN", "DICOMFolderStudies", "SeriesStudies", "holds_dicom"]
 
 KEPT_IN = "monailabel"
 """Folder, inside that of the studies, of all that the server writes."""
 
-NIFTI = ".nii.gz"
 UID = re.compile(r"[0-9][0-9.]{0,63}")
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class SeriesStudies(LocalStudies):
         return [image for image in self.list_images() if image not in labeled]
 
     def get_image_uri(self, image_id: str) -> str:
-        """Converts the series at its first use; returns the path of the NIfTI.
+        """Converts the series at its first use, and anew when its files have changed; returns the path of the NIfTI.
 
         Raises:
             ImageNotFoundException: there is no such image.
@@ -71,16 +71,19 @@ class SeriesStudies(LocalStudies):
         if not UID.fullmatch(image_id):
             raise ImageNotFoundException(f"There is no series {image_id!r} among the studies.")
         nifti = Path(self._datastore.image_path()).resolve() / f"{image_id}{NIFTI}"
-        if not nifti.exists():
-            series = self.series_folder(image_id)
-            # Other requests and other processes (scoring, training) may want it now too.
-            with FileLock(nifti.with_name(f".{nifti.name}.lock")):
-                if not nifti.exists():
-                    _convert(series, nifti)
+        sources = nifti.with_name(f".{nifti.name}.sources")
+        series = self.series_folder(image_id)
+        # Other requests and other processes (scoring, training) may want it now too.
+        with FileLock(nifti.with_name(f".{nifti.name}.lock")):
+            found = _files_of(series)
+            made_of = sources.read_text(encoding="utf-8") if sources.is_file() else ""
+            if not nifti.exists() or made_of != found:
+                _convert(series, nifti)
+                with written_whole(sources) as beside:
+                    beside.write_text(found, encoding="utf-8")
+                self._enter(image_id, nifti.name)
         if image_id not in self._datastore.objects:
-            with self._changing_record() as record:
-                info = {"SeriesInstanceUID": image_id, "ts": int(time.time()), "name": nifti.name}
-                record.objects.setdefault(image_id, ImageLabelModel(image=DataModel(info=info, ext=NIFTI)))
+            self._enter(image_id, nifti.name)
         return str(nifti)
 
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
@@ -92,6 +95,17 @@ class SeriesStudies(LocalStudies):
         self.get_image_uri(image_id)
         super().update_image_info(image_id, info)
 
+    def datalist(self, full_path: bool = True) -> list[dict[str, Any]]:
+        """Lists image and final label of each corrected image, as paths."""
+        pairs = [(uid, self.get_label_uri(uid, FINAL)) for uid in self.get_labeled_images()]
+        return [{"image": self.get_image_uri(uid), "label": label} for uid, label in pairs if label]
+
+    def remove_image(self, image_id: str) -> None:
+        """Refuses: series are deleted where they lie."""
+        raise InputError(
+            f"image {image_id}: expected it to be deleted at {self.name()} itself, got a request here."
+        )
+
     def json(self) -> dict[str, Any]:
         """Describes all images, those not yet converted too."""
         known: dict[str, Any] = super().json()
@@ -99,6 +113,13 @@ class SeriesStudies(LocalStudies):
             unused = {"image": {"ext": NIFTI, "info": {"SeriesInstanceUID": image_id}}, "labels": {}}
             known["objects"].setdefault(image_id, unused)
         return known
+
+    def _enter(self, image_id: str, name: str) -> None:
+        """Enters an image just converted: what was known of an earlier state, as its score, is forgotten."""
+        with self._changing_record() as record:
+            info = {"SeriesInstanceUID": image_id, "ts": int(time.time()), "name": name}
+            entry = record.objects.setdefault(image_id, ImageLabelModel(image=DataModel()))
+            entry.image = DataModel(info=info, ext=NIFTI)
 
 
 class DICOMFolderStudies(SeriesStudies):
@@ -113,7 +134,7 @@ class DICOMFolderStudies(SeriesStudies):
 
     def __init__(self, studies: str | Path, auto_reload: bool = False) -> None:
         self._studies = Path(studies).resolve()
-        self._uids: dict[Path, str | None] = {}
+        self._uids: dict[Path, tuple[str, str | None]] = {}
         super().__init__(str(self._studies / KEPT_IN), auto_reload)
 
     def name(self) -> str:
@@ -141,12 +162,13 @@ class DICOMFolderStudies(SeriesStudies):
         raise InputError(f"image {image_id}: expected a DICOM series put into the folder, got an upload.")
 
     def _folders(self) -> dict[str, Path]:
-        """Maps series UIDs to folders, the first by name where a series lies twice."""
+        """Maps series UIDs to folders, the first by name where a series lies twice; headers are read once."""
         folders: dict[str, Path] = {}
         for folder in _dicom_folders(self._studies):
-            if folder not in self._uids:
-                self._uids[folder] = _ct_uid(folder)
-            uid = self._uids[folder]
+            files = _files_of(folder)
+            if self._uids.get(folder, ("", None))[0] != files:
+                self._uids[folder] = files, _ct_uid(folder)
+            uid = self._uids[folder][1]
             if uid is not None:
                 folders.setdefault(uid, folder)
         return folders
@@ -166,16 +188,15 @@ def _dicom_folders(studies: Path) -> list[Path]:
     return [path for path in found if path.is_dir() and (studies / KEPT_IN) not in path.parents]
 
 
+def _files_of(folder: Path) -> str:
+    """Describes the files of a folder: another name, size or date is another series, or more of it."""
+    files = [(file.name, file.stat()) for file in sorted(folder.iterdir()) if file.is_file()]
+    return json.dumps([(name, stat.st_size, stat.st_mtime_ns) for name, stat in files])
+
+
 def _ct_uid(folder: Path) -> str | None:
-    """Reads the series UID from the first DICOM file of a folder; None where that is no CT."""
-    first = next(file for file in sorted(folder.iterdir()) if is_dicom(file))
-    try:
-        header = pydicom.dcmread(first, specific_tags=["Modality", "SeriesInstanceUID"])
-        uid = str(header.SeriesInstanceUID)
-        return uid if header.Modality == "CT" and UID.fullmatch(uid) else None
-    except Exception as error:  # pydicom raises whatever the damaged bytes lead to.
-        log.warning("%s: passed over: its header is corrupt (%s).", first, error)
-        return None
+    """Reads the UID of the series that is the folder's volume; None where none is, or not yet."""
+    return next((uid for uid in volume_uids(folder) if UID.fullmatch(uid)), None)
 
 
 def _convert(series: Path, nifti: Path) -> None:

@@ -110,10 +110,16 @@ def lesion_from_seg(seg: Dataset, names: Collection[str] = (LESION,)) -> sitk.Im
         segment of that name.
 
     Raises:
-        InputError: when the SEG cannot be read.
+        InputError: when the SEG has no segments at all, or cannot be read.
     """
+    if not seg.get("SegmentSequence"):
+        raise InputError(f"{seg.get('SeriesInstanceUID')}: expected a DICOM SEG with segments, found none.")
     wanted = {name.lower() for name in names}
-    numbers = [int(item.SegmentNumber) for item in seg.SegmentSequence if item.SegmentLabel.lower() in wanted]
+    numbers = [
+        int(item.SegmentNumber)
+        for item in seg.SegmentSequence
+        if str(item.get("SegmentLabel", "")).lower() in wanted
+    ]
     if not numbers:
         return None
     try:
@@ -131,15 +137,15 @@ def label_on_grid(mask: sitk.Image, grid: sitk.Image) -> sitk.Image:
     """Gives a mask on another grid, by the nearest voxel, 0 outside; on that very grid its voxels are untouched.
 
     Args:
-        mask: of whole numbers.
+        mask: of whole numbers; none is rounded or cut off here, so that the caller sees those that are not.
         grid: whose size, spacing, origin and direction count; its voxels do not.
     """
     same_size = mask.GetSize() == grid.GetSize()
     if same_size and np.abs(_corners(mask) - _corners(grid)).max() < GRID_TOLERANCE_MM:
-        untouched = sitk.Cast(mask, sitk.sitkUInt8)
+        untouched = sitk.Image(mask)
         untouched.CopyInformation(grid)
         return untouched
-    return sitk.Cast(sitk.Resample(mask, grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0), sitk.sitkUInt8)
+    return sitk.Resample(mask, grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
 
 
 def _corners(image: sitk.Image) -> np.ndarray:

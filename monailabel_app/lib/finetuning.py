@@ -9,6 +9,7 @@ from typing import Any
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.train import TrainTask
 
+from normnet.correction_scores import Agreement
 from normnet.errors import report_input_errors
 from normnet.starting_weights import count_members
 
@@ -26,9 +27,10 @@ logger = logging.getLogger(__name__)
 class FineTune(TrainTask):
     """Fine-tunes all members on the corrections by the bundle's finetune.json, adds a version, and switches to it.
 
-    It switches only when the new weights are not worse (`not_worse`). Until then, and when the process is killed, the
-    weights before serve. What it writes lies in `model_dir`; the work folder is taken away at the end of a run, and
-    what a killed one left by the next.
+    It switches only when the new weights are not worse (`not_worse`) and those it started from are still in use: who
+    chose others meanwhile keeps them. Until then, and when the process is killed, the weights before serve. What it
+    writes lies in `model_dir`; the work folder is taken away at the end of a run, and what a killed one left by the
+    next.
 
     Args:
         bundle: the bundle's folder.
@@ -107,15 +109,15 @@ class FineTune(TrainTask):
             "corrections": len(training),
             "held_out": len(held_out),
             "validated_on_training": held_out == training,
-            "lesion_dice": run.lesion_dice(new),
-            "lesion_dice_before": run.lesion_dice(start),
+            **_scores(run.agreement(new), run.agreement(start)),
             **mean_changes(changes),
         }
-        switch = not_worse(metrics)
-        version = self.versions.add(new, {**metrics, "not_worse": switch})
-        if switch:
-            self.versions.switch(version)
-        logger.info("Version %s: %s; %s.", version, metrics, "in use" if switch else "worse, not in use")
+        better = not_worse(metrics)
+        version = self.versions.add(new, {**metrics, "not_worse": better})
+        switch = better and self.versions.replace(metrics["from_version"], version)
+        in_use = f"in use is version {self.versions.current()}, chosen while this one was trained"
+        ended = "in use" if switch else in_use if better else "worse, not in use"
+        logger.info("Version %s: %s; %s.", version, metrics, ended)
         best = metrics["lesion_dice"]
         return write_stats(
             self.stats_path,
@@ -127,3 +129,13 @@ class FineTune(TrainTask):
             switched=switch,
             metrics=metrics,
         )
+
+
+def _scores(after: Agreement, before: Agreement) -> Metrics:
+    return {
+        "lesion_voxels": after.true,
+        "called_voxels": after.called,
+        "called_voxels_before": before.called,
+        "lesion_dice": after.dice,
+        "lesion_dice_before": before.dice,
+    }

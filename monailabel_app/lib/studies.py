@@ -1,35 +1,41 @@
-"""The folder of studies: what comes in is checked, what is written is whole, and no process undoes another's work."""
+"""The folder of studies: what comes in is checked, what is written is whole, what is deleted is gone."""
 
-import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastore, LocalDatastoreModel
-from monailabel.interfaces.exception import ImageNotFoundException
+from monai.data import MetaTensor
+from monailabel.datastore.local import DataModel, ImageLabelModel
+from monailabel.interfaces.datastore import DefaultLabelTag
+from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
+from normnet.ct_grid import save_nifti
 from normnet.errors import InputError
 from normnet.masks import read_mask
 from normnet.reading import read_ct
 from normnet.studies import COMPANIONS
 from normnet.whole_file import written_whole
 
-__all__ = ["FORMATS", "LocalStudies"]
+from .final_label import lesion_voxels
+from .record import SharedRecord
+from .segments import LESION
 
-FORMATS = (".nii.gz", ".nii", ".nrrd", ".mha")
+__all__ = ["FINAL", "FORMATS", "NIFTI", "LocalStudies"]
+
+FINAL = DefaultLabelTag.FINAL.value
+NIFTI = ".nii.gz"
+FORMATS = (NIFTI, ".nii", ".nrrd", ".mha")
 """Files that count as images and labels."""
 
 
-class LocalStudies(LocalDatastore):  # type: ignore[misc] # MONAI Label ships no types.
-    """MONAI Label's folder of images and labels, where nothing is half-written and nothing gets lost.
+class LocalStudies(SharedRecord):
+    """MONAI Label's folder of images and labels, where nothing is half-written and nothing outlives its image.
 
-    MONAI Label 0.8.5 copies labels and its record, `datastore_v2.json`, in place: a server killed at that moment
-    leaves half a file, and does not start again. And each process writes its own old view of the record: scores that
-    are written while a label is saved undo that label's entry.
+    MONAI Label 0.8.5 copies labels in place: a server killed at that moment leaves half a file. And a label in another
+    format leaves the earlier one, which comes back when it is deleted.
 
     Args:
         folder: of the studies.
@@ -37,13 +43,10 @@ class LocalStudies(LocalDatastore):  # type: ignore[misc] # MONAI Label ships no
     """
 
     def __init__(self, folder: str, auto_reload: bool = False) -> None:
-        super().__init__(folder, extensions=[f"*{ending}" for ending in FORMATS], auto_reload=auto_reload)
-        if auto_reload:
-            # A record that another process renamed into place is a move, which MONAI Label does not watch for.
-            self._handler.on_moved = lambda event: self._init_from_datastore_file()
+        super().__init__(folder, FORMATS, auto_reload)
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
-        """Takes a chest CT into the folder.
+        """Takes a chest CT into the folder; labels that lie there under its name, of an image that is gone, go.
 
         Raises:
             InputError: the file is no CT, its format is none of `FORMATS`, or the name is taken.
@@ -52,9 +55,12 @@ class LocalStudies(LocalDatastore):  # type: ignore[misc] # MONAI Label ships no
         _checked(read_ct, image_filename, f"image {image_id}")
         name = f"{image_id}{ending}"
         with self._changing_record() as record:
-            if image_id in record.objects:
+            images = Path(record.image_path())
+            if image_id in record.objects or _of_name(images, image_id):
                 raise InputError(f"image {image_id}: there is one of this name among the studies already.")
-            _copy_whole(Path(image_filename), Path(record.image_path()) / name)
+            self._clear_labels(image_id)
+            with _written(images / name) as beside:
+                shutil.copyfile(image_filename, beside)
             info = {**(image_info or {}), "ts": int(time.time()), "name": name}
             record.objects[image_id] = ImageLabelModel(image=DataModel(info=info, ext=ending))
         return image_id
@@ -64,29 +70,64 @@ class LocalStudies(LocalDatastore):  # type: ignore[misc] # MONAI Label ships no
     ) -> str:
         """Keeps a label of an image; the one of the same tag that was there before gives way whole.
 
+        Of a final label, which is trained on, the lesion is kept, as 0 and 1 on the image's grid: see `lesion_voxels`.
+
+        Args:
+            image_id: the image.
+            label_filename: one of `FORMATS`, on the image's grid.
+            label_tag: "final", or any other.
+            label_info: what is known of it; its `label_info` tells what the values stand for.
+
         Raises:
             ImageNotFoundException: there is no such image.
-            InputError: the label cannot be read or lies on another grid than its image.
+            InputError: the label cannot be read or lies on another grid than its image, or a final one marks no
+                lesions.
         """
         image = self.get_image_uri(image_id)
         if not image:
             raise ImageNotFoundException(f"There is no image {image_id!r} among the studies.")
-        ending = _ending(label_filename, f"label of {image_id}")
+        what, info = f"label of {image_id}", dict(label_info or {})
+        ending = _ending(label_filename, what)
         ct = read_ct(image)
-        _checked(lambda path: read_mask(path, like=ct), label_filename, f"label of {image_id}")
+        label = _checked(lambda path: read_mask(path, like=ct), label_filename, what)
+        lesion = None
+        if label_tag == FINAL:
+            lesion, ending = lesion_voxels(label, info.get("label_info"), name=what), NIFTI
+            info["label_info"] = [{"name": LESION, "idx": 1}]
         name = f"{image_id}{ending}"
         with self._changing_record() as record:
             if image_id not in record.objects:
                 raise ImageNotFoundException(f"There is no image {image_id!r} among the studies.")
             folder = Path(record.label_path(label_tag))
             folder.mkdir(parents=True, exist_ok=True)
-            _copy_whole(Path(label_filename), folder / name)
-            info = {**(label_info or {}), "ts": int(time.time()), "name": name}
+            with _written(folder / name) as beside:
+                if lesion is None:
+                    shutil.copyfile(label_filename, beside)
+                else:
+                    save_nifti(lesion, ct.affine.numpy(), beside)
+            for other in _of_name(folder, image_id) - {folder / name}:
+                other.unlink()
+            info |= {"ts": int(time.time()), "name": name}
             record.objects[image_id].labels[label_tag] = DataModel(info=info, ext=ending)
         return image_id
 
-    def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
-        """Adds to what is known of an image.
+    def remove_label(self, label_id: str, label_tag: str) -> None:
+        """Takes a label away, in whatever format.
+
+        Raises:
+            LabelNotFoundException: there is no such label.
+        """
+        with self._changing_record() as record:
+            if record.label(label_id, label_tag) is None:
+                raise LabelNotFoundException(
+                    f"There is no {label_tag} label of {label_id!r} among the studies."
+                )
+            for file in _of_name(Path(record.label_path(label_tag)), label_id):
+                file.unlink()
+            del record.objects[label_id].labels[label_tag]
+
+    def remove_image(self, image_id: str) -> None:
+        """Takes an image and all its labels away, in whatever format.
 
         Raises:
             ImageNotFoundException: there is no such image.
@@ -94,29 +135,15 @@ class LocalStudies(LocalDatastore):  # type: ignore[misc] # MONAI Label ships no
         with self._changing_record() as record:
             if image_id not in record.objects:
                 raise ImageNotFoundException(f"There is no image {image_id!r} among the studies.")
-            record.objects[image_id].image.info.update(info)
+            for file in _of_name(Path(record.image_path()), image_id):
+                file.unlink()
+            self._clear_labels(image_id)
+            del record.objects[image_id]
 
-    @contextmanager
-    def _changing_record(self) -> Iterator[LocalDatastoreModel]:
-        """Reads the record as it is on disk now, and writes it back changed, with no one between."""
-        with FileLock(self._lock_file):
-            path = Path(self._datastore_config_path)
-            if path.is_file():
-                self._datastore = LocalDatastoreModel.model_validate_json(path.read_text(encoding="utf-8"))
-                self._datastore.base_path = self._datastore_path
-            yield self._datastore
-            self._update_datastore_file(lock=False)
-
-    def _update_datastore_file(self, lock: bool = True) -> None:
-        if lock:
-            with FileLock(self._lock_file):
-                self._update_datastore_file(lock=False)
-            return
-        path = Path(self._datastore_config_path)
-        content = json.dumps(self._datastore.model_dump(exclude={"base_path"}), indent=2, default=str)
-        with written_whole(path) as beside:
-            beside.write_text(content, encoding="utf-8")
-        self._config_ts = path.stat().st_mtime
+    def _clear_labels(self, image_id: str) -> None:
+        for folder in Path(self._datastore.label_path(None)).iterdir():
+            for file in _of_name(folder, image_id):
+                file.unlink()
 
     def _list_files(self, path: str, patterns: list[str]) -> dict[str, str]:
         """Leaves out the masks that may lie beside a CT: they are no images of their own."""
@@ -138,17 +165,24 @@ def _ending(path: str, what: str) -> str:
     )
 
 
-def _checked(read: Any, path: str, what: str) -> None:
-    """Reads a file to see whether it can be read; the sentence names it as the client does."""
+def _of_name(folder: Path, image_id: str) -> set[Path]:
+    """Finds the files of an image or a label, in whatever format."""
+    return {path for ending in FORMATS if (path := folder / f"{image_id}{ending}").is_file()}
+
+
+def _checked(read: Callable[[str], MetaTensor], path: str, what: str) -> MetaTensor:
+    """Reads a file, if it can be read; else the sentence names it as the client does."""
     try:
-        read(path)
+        return read(path)
     except InputError as error:
         raise InputError(str(error).replace(str(path), what)) from error
 
 
-def _copy_whole(source: Path, target: Path) -> None:
+@contextmanager
+def _written(target: Path) -> Iterator[Path]:
+    """Gives the path that `written_whole` gives; a full disk is a sentence."""
     try:
         with written_whole(target) as beside:
-            shutil.copyfile(source, beside)
+            yield beside
     except OSError as error:
         raise InputError(f"{target.name}: cannot be written among the studies ({error.strerror}).") from error

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import requests
 from filelock import FileLock, Timeout
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from normnet.correction_scores import held_out_lesion_dice
+from normnet.correction_scores import Agreement, held_out_agreement
 from normnet.ensemble import merge_members
 from normnet.errors import InputError, input_error_in
 from normnet.studies import load_datalist
@@ -95,8 +96,8 @@ class TuningRun:
         merge_members(paths, self.weights, architecture=str(training["architecture"]))
         return self.weights
 
-    def lesion_dice(self, weights: Path) -> float | None:
-        """Segments the corrections held out by the bundle's inference, and scores them: see `pooled_dice`."""
+    def agreement(self, weights: Path) -> Agreement:
+        """Segments the corrections held out by the bundle's inference, and compares them with the annotators'."""
         settings = {
             "checkpoint": str(weights.absolute()),
             "members": self.members,
@@ -107,7 +108,7 @@ class TuningRun:
         }
         shutil.rmtree(self.runs, ignore_errors=True)
         self._run("run", ["inference.json"], settings)
-        return held_out_lesion_dice(self.work, self.runs)
+        return held_out_agreement(self.work, self.runs)
 
     def _run(self, run_id: str, configs: Sequence[str], settings: Mapping[str, Any]) -> None:
         own = self.work / f"{run_id}.json"
@@ -172,8 +173,13 @@ def one_sentence(folder: Path) -> Iterator[None]:
             raise InputError(str(sentence)) from error
         cause: BaseException | None = error
         while cause is not None:
-            if isinstance(cause, OSError) or any(mark in str(cause) for mark in DISK_FULL_IN_TORCH):
-                reason = getattr(cause, "strerror", None) or "the disk is full"
+            if isinstance(cause, requests.RequestException):  # An OSError too, but of the line.
+                raise InputError(
+                    f"The corrections cannot be read: the DICOMweb server does not answer as it should ({cause})."
+                ) from error
+            full = any(mark in str(cause) for mark in DISK_FULL_IN_TORCH)
+            if isinstance(cause, OSError) or full:
+                reason = getattr(cause, "strerror", None) or ("the disk is full" if full else cause)
                 raise InputError(f"{folder}: a fine-tuning cannot write here ({reason}).") from error
             cause = cause.__cause__ or cause.__context__
         raise

@@ -4,7 +4,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -104,15 +105,36 @@ class Versions:
             InputError: there is no such version, the disk is full, or the folder cannot be written.
         """
         name = self._known(version)
+        with self._locked():
+            self._point_to(name)
+
+    def replace(self, earlier: str, version: str) -> bool:
+        """Puts a version in use where an earlier one still is; tells whether it was.
+
+        Raises:
+            InputError: as `switch`.
+        """
+        with self._locked():
+            still = self.current() == earlier
+            if still:
+                self._point_to(self._known(version))
+        return still
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with written_whole(self.folder / POINTER) as beside:
-                beside.write_text(name, encoding="utf-8")
-                _to_disk(beside)
+            with FileLock(self.folder / ".lock"):
+                yield
         except OSError as error:
             raise InputError(
                 f"{self.folder / POINTER}: the version in use cannot be written here ({error.strerror})."
             ) from error
+
+    def _point_to(self, name: str) -> None:
+        with written_whole(self.folder / POINTER) as beside:
+            beside.write_text(name, encoding="utf-8")
+            _to_disk(beside)
 
     def _numbers(self) -> list[int]:
         if not self.folder.is_dir():

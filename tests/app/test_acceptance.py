@@ -6,8 +6,20 @@ from monailabel_app.lib.acceptance import mean_changes, not_worse, split_correct
 from normnet.errors import InputError
 
 CORRECTIONS = [{"image": f"/studies/ct_{n}.nii.gz", "label": f"/labels/ct_{n}.nii.gz"} for n in range(10)]
-BEFORE = {"lesion_dice_before": 0.5, "val_lesion_kept_out_before": 0.9, "val_healthy_lost_before": 0.3}
-AFTER = {"lesion_dice": 0.5, "val_lesion_kept_out": 0.9, "val_healthy_lost": 0.3}
+BEFORE = {
+    "called_voxels_before": 10,
+    "lesion_dice_before": 0.5,
+    "val_lesion_kept_out_before": 0.9,
+    "val_healthy_lost_before": 0.3,
+}
+AFTER = {
+    "lesion_voxels": 20,
+    "called_voxels": 10,
+    "lesion_dice": 0.5,
+    "val_lesion_kept_out": 0.9,
+    "val_healthy_lost": 0.3,
+}
+NO_LESION = {"lesion_voxels": 0, "lesion_dice": 0.0, "lesion_dice_before": 0.0}
 
 
 def test_the_same_scans_are_held_out_in_any_order_and_folder() -> None:
@@ -50,9 +62,12 @@ def test_no_corrections_or_none_to_train_on_is_one_sentence() -> None:
         ({"val_lesion_kept_out": 0.0, "val_healthy_lost": 0.0}, False),
         ({"val_lesion_kept_out": 1.0, "val_healthy_lost": 1.0}, False),
         ({"val_lesion_kept_out": None}, False),
-        ({"lesion_dice": None, "lesion_dice_before": None}, True),
-        ({"lesion_dice": 0.0, "lesion_dice_before": None}, False),
-        ({"lesion_dice": None, "lesion_dice_before": 0.0}, True),
+        ({"called_voxels": 100_000}, True),
+        ({**NO_LESION, "called_voxels": 100_000}, False),
+        ({**NO_LESION, "called_voxels": 11}, False),
+        ({**NO_LESION, "called_voxels": 10}, True),
+        ({**NO_LESION, "called_voxels": 0, "lesion_dice": None}, True),
+        ({**NO_LESION, "called_voxels": 1, "called_voxels_before": 0, "lesion_dice_before": None}, False),
         ({"val_lesion_kept_out": None, "val_lesion_kept_out_before": None}, True),
     ],
     ids=str,

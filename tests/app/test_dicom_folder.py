@@ -74,6 +74,69 @@ def test_other_modalities_are_no_images(tmp_path: Path) -> None:
     assert holds_dicom(tmp_path)
 
 
+def by_height(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir(), key=lambda file: pydicom.dcmread(file).ImagePositionPatient[2])
+
+
+def test_series_that_was_arriving_is_converted_again(tmp_path: Path) -> None:
+    uid = write_box(tmp_path / "all")
+    (tmp_path / "studies" / "ct").mkdir(parents=True)
+    studies = DICOMFolderStudies(tmp_path / "studies")
+    for count in (4, 6):
+        for file in by_height(tmp_path / "all")[:count]:
+            (tmp_path / "studies" / "ct" / file.name).write_bytes(file.read_bytes())
+        for reader in (studies, DICOMFolderStudies(tmp_path / "studies")):
+            assert nib.load(reader.get_image_uri(uid)).shape[2] == count
+        assert "score" not in studies.get_image_info(uid)  # One of the series cut short says nothing.
+        studies.update_image_info(uid, {"score": 1})
+    made = (tmp_path / "studies" / KEPT_IN / f"{uid}.nii.gz").stat().st_mtime_ns
+    assert Path(studies.get_image_uri(uid)).stat().st_mtime_ns == made
+    assert studies.get_image_info(uid)["score"] == 1
+
+
+def test_series_whose_first_slice_was_half_there_is_listed(tmp_path: Path) -> None:
+    uid = write_box(tmp_path / "all")
+    first, *others = sorted((tmp_path / "all").iterdir())
+    arrived = tmp_path / "studies" / "ct"
+    arrived.mkdir(parents=True)
+    (arrived / first.name).write_bytes(first.read_bytes()[:200])
+    studies = DICOMFolderStudies(tmp_path / "studies")
+    assert studies.list_images() == []
+    for file in (first, *others):
+        (arrived / file.name).write_bytes(file.read_bytes())
+    assert studies.list_images() == [uid]
+
+
+@pytest.mark.parametrize(("modality", "kind"), [("CT", "LOCALIZER"), ("SR", "AXIAL")])
+def test_series_is_found_behind_another_file(tmp_path: Path, modality: str, kind: str) -> None:
+    uid = write_box(tmp_path / "ct")
+    other = pydicom.dcmread(tmp_path / "ct" / "0003.dcm")
+    other.Modality, other.ImageType, other.SeriesInstanceUID = (
+        modality,
+        ["ORIGINAL", "PRIMARY", kind],
+        "1.2.3",
+    )
+    other.save_as(tmp_path / "ct" / "0.dcm")
+    assert holds_dicom(tmp_path)
+    studies = DICOMFolderStudies(tmp_path)
+    assert studies.list_images() == [uid]
+    assert nib.load(studies.get_image_uri(uid)).shape[2] == 6
+
+
+def test_series_is_not_deleted_but_its_label_is(tmp_path: Path) -> None:
+    uid = write_box(tmp_path / "ct")
+    before = contents(tmp_path)
+    studies = DICOMFolderStudies(tmp_path)
+    image = nib.load(studies.get_image_uri(uid))
+    nib.save(nib.Nifti1Image(np.ones(image.shape, np.uint8), image.affine), tmp_path / "l.nii.gz")
+    studies.save_label(uid, str(tmp_path / "l.nii.gz"), "final", {})
+    with pytest.raises(InputError, match=f"^image {uid}: expected it to be deleted at {tmp_path} itself"):
+        studies.remove_image(uid)
+    assert contents(tmp_path) == before
+    studies.remove_label(uid, "final")
+    assert DICOMFolderStudies(tmp_path).datalist() == []
+
+
 @pytest.mark.parametrize("name", ["../a", "/etc/passwd", "1.2.3", "", "1/2", "a"])
 def test_name_that_is_no_series_is_not_found(tmp_path: Path, name: str) -> None:
     write_box(tmp_path / "a")

@@ -155,6 +155,30 @@ def test_series_without_frame_of_reference_is_refused(tmp_path: Path) -> None:
         write_seg(empty, tmp_path / "series", segments_from(None, {"lesion": 1}), tmp_path / "s.dcm")
 
 
+@pytest.mark.parametrize(("value", "kind"), [(256, np.int16), (0.9, np.float32), (257, np.int16)])
+def test_a_value_of_no_segment_is_refused(
+    series: tuple[Path, sitk.Image], tmp_path: Path, value: float, kind: type
+) -> None:
+    folder, empty = series
+    mask = sitk.GetImageFromArray(sitk.GetArrayFromImage(empty).astype(kind))
+    mask.CopyInformation(empty)
+    mask[5, 5, 5] = value
+    with pytest.raises(InputError, match=rf"expected the values \[1\] of label_info, got \[{int(value)}"):
+        write_seg(mask, folder, segments_from(None, {"lesion": 1}), tmp_path / "s.dcm")
+    assert not (tmp_path / "s.dcm").exists()
+
+
+def test_a_seg_without_segments_is_one_sentence(series: tuple[Path, sitk.Image], tmp_path: Path) -> None:
+    folder, empty = series
+    write_seg(empty, folder, segments_from(None, {"lesion": 1}), tmp_path / "s.dcm")
+    seg = pydicom.dcmread(tmp_path / "s.dcm")
+    del seg.SegmentSequence[0].SegmentLabel
+    assert lesion_from_seg(seg) is None
+    del seg.SegmentSequence
+    with pytest.raises(InputError, match=f"^{seg.SeriesInstanceUID}: expected a DICOM SEG with segments"):
+        lesion_from_seg(seg)
+
+
 @pytest.mark.parametrize("label_info", [["lesion"], [{"name": "lesion", "idx": "one"}], [{"color": "red"}]])
 def test_label_info_of_another_form_is_refused(label_info: list[object]) -> None:
     with pytest.raises(InputError, match="label_info"):

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,13 @@ import numpy as np
 import pytest
 from monailabel.datastore.local import LocalDatastore
 
+from monailabel_app.lib.dicomweb import DICOMWebStudies
 from monailabel_app.lib.finetuning import FineTune
+from monailabel_app.lib.pacs_client import dicomweb_client
 from monailabel_app.lib.versions import Versions
 from normnet import bundle_root
 from normnet.errors import InputError
+from tests.app.small_pacs import small_pacs
 from tests.e2e.conftest import SEGMENTING, TRAINING
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,6 +116,35 @@ def test_no_corrections_is_one_sentence(app: tuple[FineTune, Versions], studies:
     with pytest.raises(InputError, match="There are no corrections"):
         app[0]({}, LocalDatastore(str(studies)))
     assert not leftovers(app[0].model_dir)
+
+
+def test_a_pacs_that_has_stopped_is_one_sentence(app: tuple[FineTune, Versions], tmp_path: Path) -> None:
+    with small_pacs() as pacs:
+        studies = DICOMWebStudies(dicomweb_client(pacs.url), str(tmp_path / "cache"))
+    with pytest.raises(InputError, match=r"^The corrections cannot be read: the DICOMweb server .* refused"):
+        app[0]({}, studies)
+    assert not leftovers(app[0].model_dir)
+
+
+def test_a_version_chosen_meanwhile_stays_in_use(
+    app: tuple[FineTune, Versions], corrected: LocalDatastore, weights: Path
+) -> None:
+    task, versions = app
+    assert task.overlay
+    task.overlay.write_text(json.dumps({**OVERLAY, "learning_rate": 0.0}))  # The same weights are not worse.
+    chosen = versions.add(weights, {})
+
+    def choose_while_it_trains() -> None:
+        while not task.stats():
+            time.sleep(0.01)
+        versions.switch(chosen)
+
+    choosing = threading.Thread(target=choose_while_it_trains, daemon=True)
+    choosing.start()
+    result = task({"max_epochs": 1, "val_split": 0.5}, corrected)
+    choosing.join()
+    assert versions.metrics("2")["not_worse"] and not result["switched"]
+    assert versions.current() == chosen
 
 
 @pytest.mark.parametrize(

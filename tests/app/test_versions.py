@@ -60,6 +60,12 @@ def test_a_version_is_added_and_then_switched_to(versions: Versions, tmp_path: P
     assert versions.path() == versions.shipped
 
 
+def test_a_version_replaces_the_one_it_came_from_and_no_other(versions: Versions, tmp_path: Path) -> None:
+    first, second = (versions.add(learnt(tmp_path, name), {}) for name in (b"first", b"second"))
+    assert versions.replace("0", first) and versions.current() == first
+    assert not versions.replace("0", second) and versions.current() == first
+
+
 def test_versions_are_counted_up_in_order(versions: Versions, tmp_path: Path) -> None:
     added = [versions.add(learnt(tmp_path, bytes([number])), {}) for number in range(11)]
     assert added == [str(number) for number in range(1, 12)]

@@ -13,7 +13,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose
 
 from normnet.correction_list import held_out_studies, load_corrections
-from normnet.correction_scores import pooled_dice
+from normnet.correction_scores import Agreement, pooled_agreement
 from normnet.corrections import CorrectedTargetd, corrected_transforms, lesion_free_transforms
 from normnet.errors import InputError
 from normnet.lesion_labels import LoadLesionsd, lesions_on_grid, read_lesions
@@ -145,6 +145,16 @@ def test_a_missing_or_broken_mask_is_named(tmp_path: Path) -> None:
             read_lesions(tmp_path / name, like=image())
 
 
+@pytest.mark.parametrize("value", [np.nan, 0.5, -1000])
+def test_what_is_no_label_is_one_sentence(tmp_path: Path, value: float) -> None:
+    path = tmp_path / "label.nii.gz"
+    nib.save(nib.Nifti1Image(one_voxel(1, 2, 3) * np.float64(value), AFFINE), path)
+    with pytest.raises(
+        InputError, match=rf"label\.nii\.gz: expected whole numbers of 0 or more, got .* {value:g}"
+    ):
+        read_lesions(path, like=image())
+
+
 def write_list(folder: Path, **lists: object) -> Path:
     for name in ("a", "b"):
         (folder / f"{name}.nii.gz").touch()
@@ -182,6 +192,7 @@ def test_a_bad_list_is_one_sentence(tmp_path: Path, corrections: list[object], s
 def test_pooled_dice_counts_what_is_called_in_scans_without_lesions() -> None:
     lesion = (np.array([1, 1, 0, 0]) > 0, np.array([1, 1, 0, 0]) > 0)
     nothing = np.zeros(4, bool)
-    assert pooled_dice([lesion, (nothing, nothing)]) == 1.0
-    assert pooled_dice([lesion, (~nothing, nothing)]) == 0.5  # 2 * 2 / (2 + 2 + 4)
-    assert pooled_dice([(nothing, nothing)]) is None
+    assert pooled_agreement([lesion, (nothing, nothing)]).dice == 1.0
+    assert pooled_agreement([lesion, (~nothing, nothing)]).dice == 0.5  # 2 * 2 / (2 + 2 + 4)
+    assert pooled_agreement([lesion, (~nothing, nothing)]) == Agreement(called=6, true=2, both=2)
+    assert pooled_agreement([(nothing, nothing)]).dice is None

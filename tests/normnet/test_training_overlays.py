@@ -1,5 +1,8 @@
 """What the overlays of train.json change in the patches that the networks see."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -90,6 +93,29 @@ def test_training_counts_darker_tissue_than_inference_and_the_paper(files: list[
     parser = ConfigParser()
     parser.read_config([f"{CONFIGS}/{file}.json" for file in files])
     assert parser.get_parsed_content("tau") == pytest.approx(scale_window(torch.tensor(float(hu))).item())
+
+
+def test_a_fine_tuning_names_its_corrections_and_its_starting_weights(
+    cohort: Path, weights: Path, tmp_path: Path
+) -> None:
+    def data(label: str, checkpoint: Path) -> str:
+        parser = ConfigParser()
+        parser.read_config([f"{CONFIGS}/{file}.json" for file in ("train", "finetune")])
+        correction = {"image": str(cohort / "diseased" / "covid_0.nii.gz"), "label": str(tmp_path / label)}
+        healthy = {"image": str(cohort / "healthy" / "healthy_0.nii.gz")}
+        lists = {"training": [healthy], "corrections": [correction]}
+        (tmp_path / "dataset.json").write_text(json.dumps(lists))
+        parser["dataset_dir"], parser["checkpoint"] = str(tmp_path), str(checkpoint)
+        parser["cache_dir"], parser["spacing"] = str(tmp_path / "cache"), [3.6, 3.6, 5.0]
+        parser["lungs_backend"] = "classical"
+        return str(parser.get_parsed_content("train::handlers::0::data"))
+
+    for name, content in (("a.nii.gz", b"a label"), ("b.nii.gz", b"another")):
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "other.pt").write_bytes(b"other weights")
+    first = data("a.nii.gz", weights)
+    assert data("a.nii.gz", weights) == first
+    assert len({first, data("b.nii.gz", weights), data("a.nii.gz", tmp_path / "other.pt")}) == 3
 
 
 def test_a_warm_start_begins_with_the_weights_that_the_member_has_in_the_ensemble() -> None:
