@@ -4,6 +4,7 @@ python -m monailabel.main start_server --app monailabel_app --studies STUDIES --
 """
 
 from pathlib import Path
+from typing import Any
 
 from lib.batch import BatchInfer
 from lib.dicom_endpoints import answer_dicom_seg, pass_frames_on
@@ -21,7 +22,8 @@ from lib.studies import LocalStudies
 from lib.versions import Versions
 from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
-from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
+from monailabel.interfaces.exception import ImageNotFoundException
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.interfaces.tasks.strategy import Strategy
@@ -106,3 +108,25 @@ class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no ty
     def init_batch_infer(self) -> BatchInfer:
         """Runs a model over many scans."""
         return BatchInfer()
+
+    def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
+        """Segments an image of the studies, named by its id, or an upload, by the path that an endpoint gave it.
+
+        MONAI Label 0.8.5 takes an id for a path first: a study of the name of a folder that the server was started
+        beside would be what lies in that folder.
+
+        Raises:
+            ImageNotFoundException: there is no such image.
+        """
+        studies = datastore or self.datastore()
+        image = request["image"]
+        uploaded = Path(image).is_absolute()
+        path = image if uploaded else studies.get_image_uri(image)
+        if not path or not Path(path).exists():
+            raise ImageNotFoundException(f"There is no image {image!r} among the studies.")
+        answer: dict[str, Any] = super().infer({**request, "image": path}, studies)
+        if not uploaded and request.get("save_label") and answer["file"]:
+            tag = request.get("label_tag", DefaultLabelTag.ORIGINAL)
+            info = {"model": request["model"], "params": answer["params"]}
+            answer["label"] = studies.save_label(image, answer["file"], tag, info)
+        return answer

@@ -18,6 +18,8 @@ from normnet.reading import read_ct
 from normnet.studies import COMPANIONS
 from normnet.whole_file import written_whole
 
+from .names import SAFE_NAME
+
 __all__ = ["FORMATS", "LocalStudies"]
 
 FORMATS = (".nii.gz", ".nii", ".nrrd", ".mha")
@@ -66,8 +68,10 @@ class LocalStudies(LocalDatastore):  # type: ignore[misc] # MONAI Label ships no
 
         Raises:
             ImageNotFoundException: there is no such image.
-            InputError: the label cannot be read or lies on another grid than its image.
+            InputError: the label cannot be read or lies on another grid than its image, or the tag is a path.
         """
+        if not SAFE_NAME.fullmatch(label_tag):
+            raise InputError(f"label of {image_id}: expected a tag that is a name, got {label_tag!r}.")
         image = self.get_image_uri(image_id)
         if not image:
             raise ImageNotFoundException(f"There is no image {image_id!r} among the studies.")

@@ -10,9 +10,11 @@ import pytest
 from fastapi import FastAPI, HTTPException
 from httpx import ASGITransport, AsyncClient
 from monailabel.endpoints import datastore, infer
+from monailabel.interfaces.app import MONAILabelApp
 
 from monailabel_app.lib.dicom_endpoints import upstream_proxy
-from monailabel_app.lib.endpoints import SAFE_NAME, in_a_thread
+from monailabel_app.lib.endpoints import in_a_thread
+from monailabel_app.lib.names import SAFE_NAME
 from normnet.errors import InputError
 
 
@@ -50,6 +52,27 @@ def test_params_that_are_no_object_are_refused(params: str) -> None:
     with pytest.raises(HTTPException) as refusal:
         in_a_thread(endpoint)(params=params)
     assert refusal.value.status_code == 422
+
+
+@pytest.mark.parametrize("info", ["no json", "[1]", "3"])
+def test_info_that_is_no_object_is_refused(info: str) -> None:
+    async def takes(image: str, info: str = "{}") -> str:
+        return info
+
+    with pytest.raises(HTTPException, match="info: expected") as refusal:
+        in_a_thread(takes)(image="case", info=info)
+    assert refusal.value.status_code == 422
+
+
+@pytest.mark.parametrize("tag", ["../x", "/tmp/x", "", None, 5, "final"])
+def test_a_models_mask_has_a_tag_that_is_a_name_and_not_the_annotators(tag: object) -> None:
+    async def writes(model: str, params: dict[str, object]) -> object:
+        return params["label_tag"]
+
+    with pytest.raises(HTTPException, match="label_tag: expected") as refusal:
+        in_a_thread(writes)(model="lungs", params={"label_tag": tag})
+    assert refusal.value.status_code == 422
+    assert in_a_thread(writes)(model="lungs", params={"label_tag": "second opinion"}) == "second opinion"
 
 
 def test_bad_input_is_an_answer_in_words() -> None:
@@ -93,9 +116,10 @@ def test_an_endpoint_that_blocks_holds_up_no_other(hardened: bool, longest_s: fl
 
 
 def test_monai_label_still_blocks_and_trusts() -> None:
-    """Fails when MONAI Label (0.8.5) is mended: its endpoints no longer need to be put in threads."""
+    """Fails when MONAI Label (0.8.5) is mended: its endpoints no longer need to be put in threads, and so on."""
     assert inspect.iscoroutinefunction(infer.api_run_inference)
     assert inspect.iscoroutinefunction(datastore.api_save_label)
     assert inspect.iscoroutinefunction(upstream_proxy) and "requests.get(" in inspect.getsource(
         upstream_proxy
     )
+    assert "os.path.exists(image_id)" in inspect.getsource(MONAILabelApp.infer)
