@@ -79,3 +79,16 @@ def test_a_models_mask_is_written_under_no_path_and_over_no_correction(
     assert (answer.status_code, "label_tag: expected" in answer.json()["detail"]) == (422, True)
     assert not list(studies.parent.rglob("escaped*"))
     assert (studies / "labels" / "final" / "covid_0.nii.gz").read_bytes() == truth.read_bytes()
+
+
+def test_a_session_of_two_cts_is_one_sentence(server: Server, studies: Path) -> None:
+    uploaded = session(server, studies / "covid_0.nii.gz", studies / "covid_1.nii.gz").json()["session_id"]
+    answer = infer(server, f"lungs?session_id={uploaded}")
+    assert answer.status_code == 422
+    assert "expected one CT, got 2: covid_0, covid_1." in answer.json()["detail"]
+
+
+def test_a_device_that_is_none_is_one_sentence(server: Server) -> None:
+    answer = infer(server, "lungs?image=covid_0", device="foo")
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith("device: expected one of ")
