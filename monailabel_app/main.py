@@ -19,6 +19,7 @@ from lib.pipeline import Pipeline
 from lib.scoring import Disagreement
 from lib.strategies import MostDisagreed
 from lib.studies import LocalStudies
+from lib.uploads import Uploads
 from lib.versions import Versions
 from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
@@ -130,3 +131,10 @@ class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no ty
             info = {"model": request["model"], "params": answer["params"]}
             answer["label"] = studies.save_label(image, answer["file"], tag, info)
         return answer
+
+    def _load_sessions(self, load: bool = False) -> Uploads | None:
+        """Keeps uploads where MONAI Label does."""
+        if not load:
+            return None
+        path = settings.MONAI_LABEL_SESSION_PATH.strip()
+        return Uploads(str(Path(path).absolute()) if path else "", settings.MONAI_LABEL_SESSION_EXPIRY)

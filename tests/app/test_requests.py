@@ -1,7 +1,9 @@
 """Requests that go wrong, or are meant to: the real server, started in a folder that holds CTs of its own."""
 
+import io
 import json
 import shutil
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,15 @@ def test_a_models_mask_is_written_under_no_path_and_over_no_correction(
     assert (answer.status_code, "label_tag: expected" in answer.json()["detail"]) == (422, True)
     assert not list(studies.parent.rglob("escaped*"))
     assert (studies / "labels" / "final" / "covid_0.nii.gz").read_bytes() == truth.read_bytes()
+
+
+def test_an_archive_cannot_write_outside_its_folder(server: Server, tmp_path: Path) -> None:
+    before = temporary(server)
+    with tarfile.open(tmp_path / "ct.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo("../escaped.txt"), io.BytesIO())
+    answer = session(server, tmp_path / "ct.tar", uncompress=True)
+    assert (answer.status_code, "ct.tar: expected an archive" in answer.json()["detail"]) == (422, True)
+    assert temporary(server) == before
 
 
 def test_a_session_of_two_cts_is_one_sentence(server: Server, studies: Path) -> None:
