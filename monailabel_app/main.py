@@ -3,6 +3,7 @@
 python -m monailabel.main start_server --app monailabel_app --studies STUDIES --host 127.0.0.1
 """
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ from monailabel.tasks.activelearning.random import Random
 from normnet import __version__, bundle_root
 from normnet.errors import InputError
 from normnet.memory import keep_freed_memory
+
+logger = logging.getLogger(__name__)
 
 
 class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no types.
@@ -131,6 +134,19 @@ class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no ty
             info = {"model": request["model"], "params": answer["params"]}
             answer["label"] = studies.save_label(image, answer["file"], tag, info)
         return answer
+
+    def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Chooses the scan to correct next; a series that turns out to be no volume is passed over."""
+        left = self.datastore().get_unlabeled_images()
+        while True:
+            try:
+                sample: dict[str, Any] = super().next_sample(request)
+                return sample
+            except InputError as error:
+                before, left = left, self.datastore().get_unlabeled_images()
+                if len(left) >= len(before):
+                    raise
+                logger.warning("This is nobody's next scan: %s", error)
 
     def _load_sessions(self, load: bool = False) -> Uploads | None:
         """Keeps uploads where MONAI Label does."""
