@@ -62,6 +62,9 @@ FROM_THE_ADDRESS = ("image", "model", "session")
 CLOSED = {("PUT", "/model/{model}"), ("DELETE", "/model/{model}"), ("POST", "/infer/wsi/{model}")}
 """Endpoints that would change the weights in place or open files outside the studies."""
 
+MASKS = ("POST", "/infer/{model}")
+"""The endpoint whose requests wait for each other: many of them may wait at once."""
+
 MODULES = (info, infer, batch_infer, train, activelearning, scoring, datastore, session, model)
 
 
@@ -76,9 +79,10 @@ def harden_endpoints() -> None:
         for route in _routes(module.router.routes):
             lines = {(method, route.path) for method in route.methods}
             closed = bool(lines & CLOSED)
+            safe = in_threads_apart if MASKS in lines else in_a_thread
             router.add_api_route(
                 settings.MONAI_LABEL_API_STR + route.path,
-                _closed if closed else in_a_thread(route.endpoint),
+                _closed if closed else safe(route.endpoint),
                 methods=sorted(route.methods),
                 summary=route.summary,
                 tags=route.tags,
@@ -106,6 +110,18 @@ def in_a_thread(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     # Not functools.wraps: FastAPI would find the coroutine inside and wait for it on the event loop.
     run.__signature__ = inspect.signature(endpoint)  # type: ignore[attr-defined]
     return run
+
+
+def in_threads_apart(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """As `in_a_thread`, but in asyncio's threads: requests that wait there take none of FastAPI's from the others."""
+    run = in_a_thread(endpoint)
+
+    async def wait(**arguments: Any) -> Any:
+        return await asyncio.to_thread(run, **arguments)
+
+    wait.__name__, wait.__doc__ = run.__name__, run.__doc__
+    wait.__signature__ = inspect.signature(run)  # type: ignore[attr-defined]
+    return wait
 
 
 def _closed() -> None:

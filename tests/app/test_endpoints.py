@@ -2,18 +2,20 @@
 
 import asyncio
 import inspect
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from fastapi import FastAPI, HTTPException
+from fastapi.routing import APIRoute
 from httpx import ASGITransport, AsyncClient
 from monailabel.endpoints import datastore, infer
 from monailabel.interfaces.app import MONAILabelApp
 
 from monailabel_app.lib.dicom_endpoints import upstream_proxy
-from monailabel_app.lib.endpoints import in_a_thread
+from monailabel_app.lib.endpoints import harden_endpoints, in_a_thread, in_threads_apart
 from monailabel_app.lib.names import SAFE_NAME
 from normnet.errors import InputError
 
@@ -113,6 +115,48 @@ def test_an_endpoint_that_blocks_holds_up_no_other(hardened: bool, longest_s: fl
 
     endpoint = in_a_thread(waits) if hardened else waits
     assert asyncio.run(seen_by_the_other(endpoint, released)) is in_time
+
+
+async def seen_while_many_wait(endpoint: Callable[..., Any], released: threading.Event) -> bool:
+    """Asks an endpoint that waits sixty times, then one of FastAPI's threads that ends the waiting; says as above."""
+
+    async def release() -> None:
+        released.set()
+
+    app = FastAPI()
+    app.add_api_route("/waits", endpoint)
+    app.add_api_route("/release", in_a_thread(release))
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://server", timeout=60) as client:
+        waiting = [client.get("/waits") for _ in range(60)]
+        *answers, _ = await asyncio.gather(*waiting, client.get("/release"))
+    return all(answer.json() for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("in_threads", "longest_s", "in_time"), [(in_threads_apart, 30, True), (in_a_thread, 0.5, False)]
+)
+def test_requests_that_wait_in_threads_apart_hold_up_no_other(
+    in_threads: Callable[..., Any], longest_s: float, in_time: bool
+) -> None:
+    released = threading.Event()
+
+    async def waits() -> bool:
+        return released.wait(longest_s)
+
+    assert asyncio.run(seen_while_many_wait(in_threads(waits), released)) is in_time
+
+
+def test_masks_alone_are_waited_for_in_threads_apart() -> None:
+    app = pytest.importorskip("monailabel.app").app
+    before = list(app.router.routes)
+    try:
+        harden_endpoints()
+        added = [route for route in app.router.routes if isinstance(route, APIRoute) and route not in before]
+        apart = {route.path for route in added if inspect.iscoroutinefunction(route.endpoint)}
+        assert apart == {"/infer/{model}"}
+        assert "/datastore/" in {route.path for route in added}
+    finally:
+        del sys.modules["monailabel.app"]
 
 
 def test_monai_label_still_blocks_and_trusts() -> None:
