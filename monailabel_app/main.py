@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.batch import BatchInfer
+from lib.corrections_archive import remove_sent_archives
 from lib.dicom_endpoints import answer_dicom_seg, pass_frames_on
 from lib.dicom_folder import DICOMFolderStudies, holds_dicom
 from lib.dicomweb import DICOMWebStudies
@@ -78,6 +79,7 @@ class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no ty
         accept_tokens()
         answer_dicom_seg()
         pass_frames_on()
+        remove_sent_archives()
         harden_endpoints()
 
     def init_datastore(self) -> Datastore:

@@ -14,6 +14,7 @@ from httpx import ASGITransport, AsyncClient
 from monailabel.endpoints import datastore, infer
 from monailabel.interfaces.app import MONAILabelApp
 
+from monailabel_app.lib.corrections_archive import upstream_download
 from monailabel_app.lib.dicom_endpoints import upstream_proxy
 from monailabel_app.lib.endpoints import harden_endpoints, in_a_thread, in_threads_apart
 from monailabel_app.lib.names import SAFE_NAME
@@ -167,3 +168,4 @@ def test_monai_label_still_blocks_and_trusts() -> None:
         upstream_proxy
     )
     assert "os.path.exists(image_id)" in inspect.getsource(MONAILabelApp.infer)
+    assert "background" not in inspect.getsource(upstream_download)

@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -103,3 +104,14 @@ def test_a_device_that_is_none_is_one_sentence(server: Server) -> None:
     answer = infer(server, "lungs?image=covid_0", device="foo")
     assert answer.status_code == 422
     assert answer.json()["detail"].startswith("device: expected one of ")
+
+
+def test_the_archive_of_the_corrections_goes_with_the_reply(server: Server, chests: Path) -> None:
+    server.client.save_label("covid_0", str(truth_of(chests, "covid_0")))
+    before = temporary(server)
+    answer = requests.get(f"{server.url}/datastore/dataset", timeout=60)
+    assert (answer.status_code, answer.content[:2]) == (200, b"PK")
+    end = time.monotonic() + 10
+    while temporary(server) != before:
+        assert time.monotonic() < end, "the archive stays in the temporary folder"
+        time.sleep(0.1)
