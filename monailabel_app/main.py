@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import requests
 from lib.batch import BatchInfer
 from lib.corrections_archive import remove_sent_archives
 from lib.dicom_endpoints import answer_dicom_seg, pass_frames_on
@@ -149,6 +150,19 @@ class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no ty
                 if len(left) >= len(before):
                     raise
                 logger.warning("This is nobody's next scan: %s", error)
+
+    def async_scoring(self, method: str | None, params: dict[str, Any] | None = None) -> Any:
+        """Has the scans scored. After a training that is another process's task, which need not answer.
+
+        MONAI Label 0.8.5 asks the server at 127.0.0.1, wherever it listens.
+        """
+        try:
+            return super().async_scoring(method, params)
+        except requests.RequestException as error:
+            logger.warning(
+                "The server could not be asked for scores (%s); the next sample brings them.", error
+            )
+            return {}
 
     def _load_sessions(self, load: bool = False) -> Uploads | None:
         """Keeps uploads where MONAI Label does."""

@@ -168,4 +168,5 @@ def test_monai_label_still_blocks_and_trusts() -> None:
         upstream_proxy
     )
     assert "os.path.exists(image_id)" in inspect.getsource(MONAILabelApp.infer)
+    assert "http://127.0.0.1:" in inspect.getsource(MONAILabelApp._local_request)
     assert "background" not in inspect.getsource(upstream_download)
