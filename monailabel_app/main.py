@@ -3,9 +3,13 @@
 python -m monailabel.main start_server --app monailabel_app --studies STUDIES --host 127.0.0.1
 """
 
+import logging
 from pathlib import Path
+from typing import Any
 
+import requests
 from lib.batch import BatchInfer
+from lib.corrections_archive import remove_sent_archives
 from lib.dicom_endpoints import answer_dicom_seg, pass_frames_on
 from lib.dicom_folder import DICOMFolderStudies, holds_dicom
 from lib.dicomweb import DICOMWebStudies
@@ -18,10 +22,12 @@ from lib.pipeline import Pipeline
 from lib.scoring import Disagreement
 from lib.strategies import MostDisagreed
 from lib.studies import LocalStudies
+from lib.uploads import Uploads
 from lib.versions import Versions
 from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
-from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
+from monailabel.interfaces.exception import ImageNotFoundException
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.interfaces.tasks.strategy import Strategy
@@ -31,6 +37,8 @@ from monailabel.tasks.activelearning.random import Random
 from normnet import __version__, bundle_root
 from normnet.errors import InputError
 from normnet.memory import keep_freed_memory
+
+logger = logging.getLogger(__name__)
 
 
 class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no types.
@@ -72,6 +80,7 @@ class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no ty
         accept_tokens()
         answer_dicom_seg()
         pass_frames_on()
+        remove_sent_archives()
         harden_endpoints()
 
     def init_datastore(self) -> Datastore:
@@ -106,3 +115,58 @@ class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no ty
     def init_batch_infer(self) -> BatchInfer:
         """Runs a model over many scans."""
         return BatchInfer()
+
+    def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
+        """Segments an image of the studies, named by its id, or an upload, by the path that an endpoint gave it.
+
+        MONAI Label 0.8.5 takes an id for a path first: a study of the name of a folder that the server was started
+        beside would be what lies in that folder.
+
+        Raises:
+            ImageNotFoundException: there is no such image.
+        """
+        studies = datastore or self.datastore()
+        image = request["image"]
+        uploaded = Path(image).is_absolute()
+        path = image if uploaded else studies.get_image_uri(image)
+        if not path or not Path(path).exists():
+            raise ImageNotFoundException(f"There is no image {image!r} among the studies.")
+        answer: dict[str, Any] = super().infer({**request, "image": path}, studies)
+        if not uploaded and request.get("save_label") and answer["file"]:
+            tag = request.get("label_tag", DefaultLabelTag.ORIGINAL)
+            info = {"model": request["model"], "params": answer["params"]}
+            answer["label"] = studies.save_label(image, answer["file"], tag, info)
+        return answer
+
+    def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Chooses the scan to correct next; a series that turns out to be no volume is passed over."""
+        left = self.datastore().get_unlabeled_images()
+        while True:
+            try:
+                sample: dict[str, Any] = super().next_sample(request)
+                return sample
+            except InputError as error:
+                before, left = left, self.datastore().get_unlabeled_images()
+                if len(left) >= len(before):
+                    raise
+                logger.warning("This is nobody's next scan: %s", error)
+
+    def async_scoring(self, method: str | None, params: dict[str, Any] | None = None) -> Any:
+        """Has the scans scored. After a training that is another process's task, which need not answer.
+
+        MONAI Label 0.8.5 asks the server at 127.0.0.1, wherever it listens.
+        """
+        try:
+            return super().async_scoring(method, params)
+        except requests.RequestException as error:
+            logger.warning(
+                "The server could not be asked for scores (%s); the next sample brings them.", error
+            )
+            return {}
+
+    def _load_sessions(self, load: bool = False) -> Uploads | None:
+        """Keeps uploads where MONAI Label does."""
+        if not load:
+            return None
+        path = settings.MONAI_LABEL_SESSION_PATH.strip()
+        return Uploads(str(Path(path).absolute()) if path else "", settings.MONAI_LABEL_SESSION_EXPIRY)

@@ -61,12 +61,12 @@ def nodules_in_place(folder: Path, network: Ensemble) -> list[NoduleInPlace]:
             voxels, affine, _ = read(folder / kind / row["file"])
             patch[key] = MetaTensor(np.ascontiguousarray(voxels)[None].astype(np.float32), affine=affine)
         patch = ToModelGridd(keys="nodule", spacing=MODEL_SPACING)(patch)
-        truth = np.asarray(patch["nodule"][0]) > 0
-        lungs = lungs_in_patch(np.asarray(patch["image"][0]), truth)
+        hu, nodule = (np.asarray(patch[key][0]) for key in ("image", "nodule"))
+        lungs = lungs_in_patch(hu, nodule > 0)
         mask = torch.from_numpy(lungs.astype(np.uint8))[None]
         study = scale({"image": patch["image"], "lungs": MetaTensor(mask, affine=patch["image"].affine)})
         probability = inferer(study["image"][None], network)[0].as_tensor()
-        case = Case({**study, "pred": probability}, truth)
+        case = Case({**study, "pred": probability}, nodule > 0)
         nodules.append(NoduleInPlace(case, float(row["volume_mm3"]), float(row["mean_HU_in_mask"])))
     return nodules
 

@@ -39,7 +39,12 @@ class Server:
 
 @contextmanager
 def running_server(
-    studies: Path | str, work: Path, *, env: dict[str, str] | None = None, **conf: object
+    studies: Path | str,
+    work: Path,
+    *,
+    env: dict[str, str] | None = None,
+    cwd: Path | None = None,
+    **conf: object,
 ) -> Iterator[Server]:
     """Runs the app on loopback until the block ends.
 
@@ -47,6 +52,7 @@ def running_server(
         studies: a folder, or a DICOMweb address.
         work: where the log, the fine-tuned weights and all temporary files go.
         env: more environment variables.
+        cwd: the folder that it is started in; this process's own by default.
         **conf: `--conf NAME VALUE`; a dictionary is written to a file, whose path is the value.
     """
     work.mkdir(parents=True, exist_ok=True)
@@ -73,7 +79,7 @@ def running_server(
     }
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [*server_command(studies, port), *words], stdout=output, stderr=output, env=environment
+            [*server_command(studies, port), *words], stdout=output, stderr=output, env=environment, cwd=cwd
         )
     try:
         url = f"http://127.0.0.1:{port}"

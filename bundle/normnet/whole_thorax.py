@@ -16,6 +16,10 @@ __all__ = ["CUBE", "probability_in_lungs", "runs_whole"]
 ALIGNMENT = 16
 """A volume is filled up to multiples of it, voxels: four halvings, the most that a U-Net here has."""
 
+SMALLEST = 32
+"""Least length of an axis, voxels: with one voxel left along z, PyTorch 2.13's strided convolutions in bfloat16 give
+noise or NaN on a CPU with matrix tiles (AMX)."""
+
 CUBE = 96
 """Edge of the cubes in which the lungs are looked for, voxels: smaller ones hug them, larger ones are fewer."""
 
@@ -41,7 +45,7 @@ def probability_in_lungs(image: torch.Tensor, ensemble: Ensemble, *, progress: b
         (B, members, X, Y, Z) float16, each member's probability of healthy tissue; 0 far from any lung.
     """
     batch, _, *shape = image.shape
-    fill = [part for length in reversed(shape) for part in (0, -length % ALIGNMENT)]
+    fill = [part for length in reversed(shape) for part in (0, max(-length % ALIGNMENT, SMALLEST - length))]
     image = torch.nn.functional.pad(image, fill)
     in_blocks = isinstance(ensemble.members[0], SubpixelUNet)
     seen = to_blocks(image) if in_blocks else image.contiguous(memory_format=torch.channels_last_3d)

@@ -28,6 +28,9 @@ __all__ = ["KEPT_IN", "DICOMFolderStudies", "SeriesStudies", "holds_dicom"]
 KEPT_IN = "monailabel"
 """Folder, inside that of the studies, of all that the server writes."""
 
+TRIED_AGAIN_S = 3600.0
+"""A series that is no whole volume is nobody's next for this long, seconds: more of its slices may come."""
+
 UID = re.compile(r"[0-9][0-9.]{0,63}")
 log = logging.getLogger(__name__)
 
@@ -36,7 +39,15 @@ class SeriesStudies(LocalStudies):
     """Images named by their series UID; viewers and training get each as NIfTI on the series' own grid.
 
     The NIfTI files, the labels and the record of them lie in a folder of their own.
+
+    Args:
+        folder: that one.
+        auto_reload: whether changes made by others are noticed.
     """
+
+    def __init__(self, folder: str, auto_reload: bool = False) -> None:
+        self._no_volumes: dict[str, float] = {}
+        super().__init__(folder, auto_reload)
 
     @abstractmethod
     def series(self) -> list[str]:
@@ -57,9 +68,10 @@ class SeriesStudies(LocalStudies):
     def get_unlabeled_images(
         self, label_tag: str | None = None, labels: list[str] | None = None
     ) -> list[str]:
-        """Lists the images without a final label."""
-        labeled = set(self.get_labeled_images())
-        return [image for image in self.list_images() if image not in labeled]
+        """Lists the images without a final label; not those found to be no volume, as localizers are."""
+        tried = {uid for uid, at in self._no_volumes.items() if time.monotonic() - at < TRIED_AGAIN_S}
+        left_out = tried.union(self.get_labeled_images())
+        return [image for image in self.list_images() if image not in left_out]
 
     def get_image_uri(self, image_id: str) -> str:
         """Converts the series at its first use, and anew when its files have changed; returns the path of the NIfTI.
@@ -78,13 +90,21 @@ class SeriesStudies(LocalStudies):
             found = _files_of(series)
             made_of = sources.read_text(encoding="utf-8") if sources.is_file() else ""
             if not nifti.exists() or made_of != found:
-                _convert(series, nifti)
+                self._convert(image_id, series, nifti)
                 with written_whole(sources) as beside:
                     beside.write_text(found, encoding="utf-8")
                 self._enter(image_id, nifti.name)
         if image_id not in self._datastore.objects:
             self._enter(image_id, nifti.name)
         return str(nifti)
+
+    def _convert(self, image_id: str, series: Path, nifti: Path) -> None:
+        try:
+            _convert(series, nifti)
+        except InputError:
+            self._no_volumes[image_id] = time.monotonic()
+            raise
+        self._no_volumes.pop(image_id, None)
 
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
         """Adds to what is known of an image, converted or not.

@@ -17,12 +17,12 @@ from monailabel.tasks.infer.basic_infer import BasicInferTask
 from normnet.checkpoints import weights_hash
 from normnet.ct_grid import as_in_file
 from normnet.errors import InputError
-from normnet.lung_sides import split_sides
+from normnet.lung_sides import sides_in_ct
 from normnet.report import MM3_PER_ML
 from normnet.results import study_result
-from normnet.studies import find_studies
 
-from .pipeline import CURRENT, Pipeline
+from .devices import chosen_device
+from .pipeline import CURRENT, Pipeline, one_study
 from .versions import Versions
 
 __all__ = ["BundleInfer", "LungsInfer", "NormNetInfer", "write_mask"]
@@ -67,8 +67,11 @@ class BundleInfer(BasicInferTask):  # type: ignore[misc] # MONAI Label ships no 
         if result_format not in RESULT_FORMATS:
             expected = ", ".join(RESULT_FORMATS)
             raise InputError(f"result_extension: expected one of {expected}, got {result_format!r}.")
+        device = chosen_device(request.get("device"))
         with ONE_AT_A_TIME:
-            return super().__call__({**request, "result_extension": result_format}, callbacks)
+            return super().__call__(
+                {**request, "result_extension": result_format, "device": device}, callbacks
+            )
 
     def pre_transforms(self, data: dict[str, Any]) -> Sequence[Callable[..., Any]]:
         """Takes the preprocessing from the bundle; later steps come from the same parse of its configs."""
@@ -83,8 +86,7 @@ class BundleInfer(BasicInferTask):  # type: ignore[misc] # MONAI Label ships no 
         MONAI 1.6.1: Spacingd updates the value of every key that starts with `image_` or `lungs_`, and MONAI Label
         puts the path, a string, under `image_path`. And no client may name a lung mask by its path.
         """
-        (study,) = find_studies(data["image"])
-        return {**data, **super().run_pre_transforms(study, transforms)}
+        return {**data, **super().run_pre_transforms(one_study(data["image"]), transforms)}
 
 
 class NormNetInfer(BundleInfer):
@@ -173,7 +175,7 @@ class LungsInfer(BundleInfer):
         """Writes left and right lung on the image's own grid."""
         lungs: MetaTensor = data["lung_mask"]
         spacing = tuple(float(step) for step in lungs.pixdim)
-        left, right = split_sides(lungs[0].cpu().numpy() > 0, spacing)
+        left, right = sides_in_ct(data["ct"][0].cpu().numpy(), lungs[0].cpu().numpy() > 0, spacing)
         sides = np.where(left, 1, np.where(right, 2, 0)).astype(np.uint8)
         voxel_ml = float(np.prod(spacing)) / MM3_PER_ML
         volumes = {

@@ -12,9 +12,10 @@ from monai.transforms import Compose
 from normnet.checkpoints import load_weights
 from normnet.errors import InputError
 from normnet.lungs import LUNG_BACKENDS
+from normnet.studies import find_studies
 from normnet.vote import MAJORITY, MEAN
 
-__all__ = ["CURRENT", "Pipeline", "Run"]
+__all__ = ["CURRENT", "Pipeline", "Run", "one_study"]
 
 CURRENT = "current"
 """The choice of weights that follows fine-tuning."""
@@ -112,6 +113,24 @@ class Pipeline:
             "growing_steps": _number(chosen, "growing_steps", int, 0, 10_000),
             "lungs_backend": _one_of(chosen, "lungs_backend", self.options()["lungs_backend"]),
         }
+
+
+def one_study(image: str) -> dict[str, str]:
+    """Finds the one CT that a request is about; see `find_studies`.
+
+    Args:
+        image: its file or folder.
+
+    Raises:
+        InputError: there is none, or more than one.
+    """
+    if not image:  # To `find_studies` that is the folder that the server was started in.
+        raise InputError("image: expected the path of a CT, got none.")
+    studies = find_studies(image)
+    if len(studies) > 1:
+        names = ", ".join(study["study"] for study in studies)
+        raise InputError(f"{image}: expected one CT, got {len(studies)}: {names}.")
+    return studies[0]
 
 
 def _number(chosen: Mapping[str, Any], name: str, kind: type, low: float, high: float) -> Any:

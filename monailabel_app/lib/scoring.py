@@ -6,16 +6,15 @@ from typing import Any
 import torch
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.scoring import ScoringMethod
-from monailabel.utils.others.generic import name_to_device
 from tqdm import tqdm
 
 from normnet.checkpoints import weights_hash
 from normnet.disagreement import disagreement_score
 from normnet.errors import input_error_in
 from normnet.lesions import VoteHealthyd
-from normnet.studies import find_studies
 
-from .pipeline import Pipeline
+from .devices import chosen_device
+from .pipeline import Pipeline, one_study
 from .versions import Versions
 
 __all__ = ["SCORE", "SCORED_BY", "Disagreement"]
@@ -57,7 +56,7 @@ class Disagreement(ScoringMethod):  # type: ignore[misc] # MONAI Label ships no 
         stamp = weights_hash(weights)
         images = sorted(datastore.get_unlabeled_images())
         stale = [image for image in images if datastore.get_image_info(image).get(SCORED_BY) != stamp]
-        device = name_to_device(request.get("device", "cuda"))
+        device = chosen_device(request.get("device"))
         scores = {}
         for image in tqdm(stale, desc="Scoring", unit="CT"):
             try:
@@ -75,8 +74,7 @@ class Disagreement(ScoringMethod):  # type: ignore[misc] # MONAI Label ships no 
     def score(self, path: str, device: str, request: dict[str, Any]) -> float:
         """Computes the score of one CT, bits in [0, 1]."""
         run = self.pipeline.run(request, device)
-        (found,) = find_studies(path)
-        study = run.preprocessing(found)
+        study = run.preprocessing(one_study(path))
         network = self.pipeline.network(self.versions.path(), device)
         with torch.no_grad():
             study["pred"] = run.inferer(study["image"][None].to(device), network)[0]

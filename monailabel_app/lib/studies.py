@@ -20,6 +20,7 @@ from normnet.studies import COMPANIONS
 from normnet.whole_file import written_whole
 
 from .final_label import lesion_voxels
+from .names import SAFE_NAME
 from .record import SharedRecord
 from .segments import LESION
 
@@ -80,9 +81,11 @@ class LocalStudies(SharedRecord):
 
         Raises:
             ImageNotFoundException: there is no such image.
-            InputError: the label cannot be read or lies on another grid than its image, or a final one marks no
-                lesions.
+            InputError: the label cannot be read or lies on another grid than its image, a final one marks no
+                lesions, or the tag is a path.
         """
+        if not SAFE_NAME.fullmatch(label_tag):
+            raise InputError(f"label of {image_id}: expected a tag that is a name, got {label_tag!r}.")
         image = self.get_image_uri(image_id)
         if not image:
             raise ImageNotFoundException(f"There is no image {image_id!r} among the studies.")

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from monailabel.utils.others.generic import device_list, name_to_device
+from monailabel.utils.others.generic import device_list
 
 from normnet.errors import InputError
+
+from .devices import chosen_device
 
 __all__ = ["KEEP", "TrainingOptions"]
 
@@ -54,7 +55,7 @@ class TrainingOptions:
         return cls(
             epochs=_number(request, "max_epochs", EPOCHS, int, least=1),
             share=_number(request, "val_split", VALIDATION_SHARE, float, least=0.0),
-            device=_device(request.get("device")),
+            device=chosen_device(request.get("device")),
             restore=str(_head(request.get("restore"), KEEP)),
         )
 
@@ -75,11 +76,3 @@ def _number(request: Mapping[str, Any], name: str, default: Any, kind: type, *, 
     if number is None or not least <= number < float("inf"):
         raise InputError(f"{name}: expected a number of at least {least:g}, got {value!r}.")
     return number
-
-
-def _device(value: Any) -> str:
-    """Names torch's device; a client's text goes into a config only after torch has understood it."""
-    try:
-        return str(torch.device(name_to_device(_head(value, None))))
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise InputError(f"device: expected one of {', '.join(device_list())}, got {value!r}.") from error

@@ -154,6 +154,27 @@ def test_incomplete_series_is_one_sentence(tmp_path: Path) -> None:
     assert not list((tmp_path / KEPT_IN).glob("*.nii.gz"))
 
 
+def test_a_series_found_to_be_no_volume_is_nobodys_next_scan_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chest, cut = write_box(tmp_path / "chest"), write_box(tmp_path / "cut")
+    slice_between = tmp_path / "cut" / "0002.dcm"
+    later = slice_between.read_bytes()
+    slice_between.unlink()
+    studies = DICOMFolderStudies(tmp_path)
+    assert studies.get_unlabeled_images() == [chest, cut]
+    with pytest.raises(InputError):
+        studies.get_image_uri(cut)
+    assert studies.get_unlabeled_images() == [chest]
+    assert studies.list_images() == [chest, cut]
+    with monkeypatch.context() as patch:
+        patch.setattr("monailabel_app.lib.dicom_folder.TRIED_AGAIN_S", 0.0)
+        assert studies.get_unlabeled_images() == [chest, cut]
+    slice_between.write_bytes(later)
+    studies.get_image_uri(cut)
+    assert studies.get_unlabeled_images() == [chest, cut]
+
+
 def test_empty_label_counts_and_survives_a_restart(tmp_path: Path) -> None:
     uid = write_box(tmp_path / "ct")
     studies = DICOMFolderStudies(tmp_path)
@@ -172,9 +193,21 @@ def test_empty_label_counts_and_survives_a_restart(tmp_path: Path) -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Path, str]]:
     work = tmp_path_factory.mktemp("folder")
     uid = write_series(work / "studies" / "ct", make_chest(0, shape=SHAPE, spacing=SPACING).ct, SPACING)
+    write_series(work / "studies" / "localizer", np.full((96, 84, 1), -800), SPACING)
     env = {"MONAI_LABEL_AUTO_UPDATE_SCORING": "false"}
     with running_server(work / "studies", work / "server", env=env, overlay=OVERLAY) as running:
         yield running, work / "studies" / "ct", uid
+
+
+@pytest.mark.parametrize("strategy", ["random", "disagreement"])
+def test_a_localizer_does_not_stand_in_the_way_of_the_next_sample(
+    server: tuple[Server, Path, str], strategy: str
+) -> None:
+    running, _, uid = server
+    for _ in range(3):
+        answer = requests.post(f"{running.url}/activelearning/{strategy}", timeout=60)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["id"] == uid
 
 
 def test_server_gives_dicom_seg_of_a_series_in_the_folder(server: tuple[Server, Path, str]) -> None:

@@ -2,17 +2,22 @@
 
 import asyncio
 import inspect
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from fastapi import FastAPI, HTTPException
+from fastapi.routing import APIRoute
 from httpx import ASGITransport, AsyncClient
 from monailabel.endpoints import datastore, infer
+from monailabel.interfaces.app import MONAILabelApp
 
+from monailabel_app.lib.corrections_archive import upstream_download
 from monailabel_app.lib.dicom_endpoints import upstream_proxy
-from monailabel_app.lib.endpoints import SAFE_NAME, in_a_thread
+from monailabel_app.lib.endpoints import harden_endpoints, in_a_thread, in_threads_apart
+from monailabel_app.lib.names import SAFE_NAME
 from normnet.errors import InputError
 
 
@@ -50,6 +55,27 @@ def test_params_that_are_no_object_are_refused(params: str) -> None:
     with pytest.raises(HTTPException) as refusal:
         in_a_thread(endpoint)(params=params)
     assert refusal.value.status_code == 422
+
+
+@pytest.mark.parametrize("info", ["no json", "[1]", "3"])
+def test_info_that_is_no_object_is_refused(info: str) -> None:
+    async def takes(image: str, info: str = "{}") -> str:
+        return info
+
+    with pytest.raises(HTTPException, match="info: expected") as refusal:
+        in_a_thread(takes)(image="case", info=info)
+    assert refusal.value.status_code == 422
+
+
+@pytest.mark.parametrize("tag", ["../x", "/tmp/x", "", None, 5, "final"])
+def test_a_models_mask_has_a_tag_that_is_a_name_and_not_the_annotators(tag: object) -> None:
+    async def writes(model: str, params: dict[str, object]) -> object:
+        return params["label_tag"]
+
+    with pytest.raises(HTTPException, match="label_tag: expected") as refusal:
+        in_a_thread(writes)(model="lungs", params={"label_tag": tag})
+    assert refusal.value.status_code == 422
+    assert in_a_thread(writes)(model="lungs", params={"label_tag": "second opinion"}) == "second opinion"
 
 
 def test_bad_input_is_an_answer_in_words() -> None:
@@ -92,10 +118,55 @@ def test_an_endpoint_that_blocks_holds_up_no_other(hardened: bool, longest_s: fl
     assert asyncio.run(seen_by_the_other(endpoint, released)) is in_time
 
 
+async def seen_while_many_wait(endpoint: Callable[..., Any], released: threading.Event) -> bool:
+    """Asks an endpoint that waits sixty times, then one of FastAPI's threads that ends the waiting; says as above."""
+
+    async def release() -> None:
+        released.set()
+
+    app = FastAPI()
+    app.add_api_route("/waits", endpoint)
+    app.add_api_route("/release", in_a_thread(release))
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://server", timeout=60) as client:
+        waiting = [client.get("/waits") for _ in range(60)]
+        *answers, _ = await asyncio.gather(*waiting, client.get("/release"))
+    return all(answer.json() for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("in_threads", "longest_s", "in_time"), [(in_threads_apart, 30, True), (in_a_thread, 0.5, False)]
+)
+def test_requests_that_wait_in_threads_apart_hold_up_no_other(
+    in_threads: Callable[..., Any], longest_s: float, in_time: bool
+) -> None:
+    released = threading.Event()
+
+    async def waits() -> bool:
+        return released.wait(longest_s)
+
+    assert asyncio.run(seen_while_many_wait(in_threads(waits), released)) is in_time
+
+
+def test_masks_alone_are_waited_for_in_threads_apart() -> None:
+    app = pytest.importorskip("monailabel.app").app
+    before = list(app.router.routes)
+    try:
+        harden_endpoints()
+        added = [route for route in app.router.routes if isinstance(route, APIRoute) and route not in before]
+        apart = {route.path for route in added if inspect.iscoroutinefunction(route.endpoint)}
+        assert apart == {"/infer/{model}"}
+        assert "/datastore/" in {route.path for route in added}
+    finally:
+        del sys.modules["monailabel.app"]
+
+
 def test_monai_label_still_blocks_and_trusts() -> None:
-    """Fails when MONAI Label (0.8.5) is mended: its endpoints no longer need to be put in threads."""
+    """Fails when MONAI Label (0.8.5) is mended: its endpoints no longer need to be put in threads, and so on."""
     assert inspect.iscoroutinefunction(infer.api_run_inference)
     assert inspect.iscoroutinefunction(datastore.api_save_label)
     assert inspect.iscoroutinefunction(upstream_proxy) and "requests.get(" in inspect.getsource(
         upstream_proxy
     )
+    assert "os.path.exists(image_id)" in inspect.getsource(MONAILabelApp.infer)
+    assert "http://127.0.0.1:" in inspect.getsource(MONAILabelApp._local_request)
+    assert "background" not in inspect.getsource(upstream_download)

@@ -185,6 +185,27 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
+def test_a_run_ends_well_where_its_server_does_not_answer_at_127_0_0_1(studies: Path, tmp_path: Path) -> None:
+    """MONAI Label asks it for scores there, which may fail after the version is in use."""
+    app = ROOT / "monailabel_app"
+    request = json.dumps({"model": "normnet", "restore": "0"})
+    settings = {
+        "MONAI_LABEL_APP_DIR": str(app),
+        "MONAI_LABEL_STUDIES": str(studies),
+        "MONAI_LABEL_APP_CONF": json.dumps({"model_dir": str(tmp_path / "model")}),
+        "MONAI_LABEL_SERVER_PORT": "1",
+        "MONAI_LABEL_SESSION_PATH": str(tmp_path / "sessions"),
+        "PYTHONPATH": os.pathsep.join([str(app), os.environ.get("PYTHONPATH", "")]),
+    }
+    command = [sys.executable, "-m", "monailabel.interfaces.utils.app", "-m", "train", "-r", request]
+    finished = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **settings}, capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 0, finished.stderr[-2000:]
+    assert "the next sample brings them" in finished.stderr + finished.stdout
+    assert (tmp_path / "model" / "versions" / "current").read_text() == "0"
+
+
 @pytest.mark.slow
 def test_a_killed_run_leaves_the_old_weights_and_the_next_clears_up(
     app: tuple[FineTune, Versions], corrected: LocalDatastore, studies: Path

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from monailabel_app.lib.pipeline import Pipeline
+from monailabel_app.lib.devices import chosen_device
+from monailabel_app.lib.pipeline import Pipeline, one_study
 from normnet import bundle_root
 from normnet.checkpoints import save_weights
 from normnet.ensemble import Ensemble
@@ -79,6 +80,29 @@ def test_an_overlays_votes_are_what_clients_are_shown(tmp_path: Path) -> None:
 def test_a_value_that_cannot_be_is_refused(pipeline: Pipeline, name: str, value: object) -> None:
     with pytest.raises(InputError, match=f"{name}: expected "):
         pipeline.run({name: value})
+
+
+@pytest.mark.parametrize("device", ["foo", 5, "cpu:x", "a') or ('"], ids=str)
+def test_a_device_that_is_none_is_refused(device: object) -> None:
+    with pytest.raises(InputError, match="device: expected one of "):
+        chosen_device(device)
+
+
+@pytest.mark.parametrize("device", ["cpu", ["cpu", "cuda"]], ids=str)
+def test_a_device_is_chosen_by_name_or_by_the_head_of_a_list(device: object) -> None:
+    assert chosen_device(device) == "cpu"
+
+
+def test_a_request_is_about_one_ct(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.nii.gz").touch()
+    assert one_study(str(tmp_path / "a.nii.gz"))["study"] == "a"
+    with pytest.raises(InputError, match=r"expected one CT, got 2: a, b\.$"):
+        one_study(str(tmp_path))
+    (tmp_path / "b.nii.gz").unlink()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="expected the path of a CT, got none"):
+        one_study("")
 
 
 def test_weights_are_loaded_once_and_again_when_they_change(tmp_path: Path) -> None:

@@ -103,6 +103,13 @@ def test_a_label_on_another_grid_is_refused(folder: Path, tmp_path: Path) -> Non
     assert list((folder / "labels" / "final").iterdir()) == []
 
 
+@pytest.mark.parametrize("tag", ["../../escaped", "/tmp/escaped", "", ".hidden"])
+def test_a_tag_that_is_a_path_is_refused(folder: Path, tmp_path: Path, tag: str) -> None:
+    with pytest.raises(InputError, match="label of a: expected a tag that is a name"):
+        LocalStudies(str(folder)).save_label("a", write_label(tmp_path / "up.nii.gz"), tag, {})
+    assert not list(tmp_path.rglob("*escaped*"))
+
+
 def test_a_label_of_no_image_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ImageNotFoundException):
         LocalStudies(str(folder)).save_label("b", write_label(tmp_path / "up.nii.gz"), "final", {})
