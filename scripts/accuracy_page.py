@@ -14,7 +14,7 @@ TEMPLATE = """\
 # Accuracy
 
 Members against the ensemble, one rule of post-processing against another, and simple rivals, on the same
-scans. **One scan of each kind stands behind every figure.** Research use, not a medical device.
+scans. **One scan of each kind stands behind every figure but "in place".** Research use, not a medical device.
 
 This page is made by
 
