@@ -20,7 +20,7 @@ from lib.login import accept_tokens
 from lib.pacs_client import dicomweb_client
 from lib.pipeline import Pipeline
 from lib.scoring import Disagreement
-from lib.strategies import MostDisagreed
+from lib.strategies import AtRandom, MostDisagreed
 from lib.studies import LocalStudies
 from lib.uploads import Uploads
 from lib.versions import Versions
@@ -32,7 +32,6 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
-from monailabel.tasks.activelearning.random import Random
 
 from normnet import __version__, bundle_root
 from normnet.errors import InputError
@@ -110,7 +109,7 @@ class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no ty
 
     def init_strategies(self) -> dict[str, Strategy]:
         """Lists how the next scan is chosen."""
-        return {"disagreement": MostDisagreed(self.versions), "random": Random()}
+        return {"disagreement": MostDisagreed(self.versions), "random": AtRandom()}
 
     def init_batch_infer(self) -> BatchInfer:
         """Runs a model over many scans."""

@@ -6,13 +6,14 @@ from typing import Any
 
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.strategy import Strategy
+from monailabel.tasks.activelearning.random import Random
 
 from normnet.checkpoints import weights_hash
 
 from .scoring import SCORE, SCORED_BY
 from .versions import Versions
 
-__all__ = ["MostDisagreed", "choose"]
+__all__ = ["AtRandom", "MostDisagreed", "choose"]
 
 RESERVED_S = 3600
 """A scan that was handed out is not handed out again for this long, so that two annotators get two scans, seconds."""
@@ -46,6 +47,23 @@ class MostDisagreed(Strategy):  # type: ignore[misc] # MONAI Label ships no type
         served = {image: info.get("strategy", {}).get(name, {}).get("ts", 0) for image, info in infos.items()}
         image = choose(infos, served, weights_hash(self.versions.path()), time.time())
         return None if image is None else {"id": image, "score": infos[image].get(SCORE)}
+
+
+class AtRandom(Random):  # type: ignore[misc] # MONAI Label ships no types.
+    """MONAI Label's own, which weighs scans by the seconds since they were handed out.
+
+    MONAI Label 0.8.5 raises where all that are left were handed out within this second.
+    """
+
+    def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any] | None:
+        """Chooses the next image: its id and weight; None when every image is labelled."""
+        try:
+            chosen: dict[str, Any] | None = super().__call__(request, datastore)
+            return chosen
+        except ValueError as error:
+            if "weights" not in str(error):
+                raise
+            return {"id": random.choice(datastore.get_unlabeled_images()), "weight": 0}
 
 
 def choose(

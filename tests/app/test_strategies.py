@@ -1,7 +1,12 @@
 """Which scan comes next."""
 
+import time
+from pathlib import Path
+
 from monailabel_app.lib.scoring import SCORE, SCORED_BY
-from monailabel_app.lib.strategies import RESERVED_S, choose
+from monailabel_app.lib.strategies import RESERVED_S, AtRandom, choose
+from monailabel_app.lib.studies import LocalStudies
+from tests.normnet.ct_files import phantom, write_nifti
 
 NOW = 1_000_000.0
 NEVER = {"low": 0.0, "high": 0.0, "stale": 0.0, "none": 0.0}
@@ -45,3 +50,11 @@ def test_when_all_were_handed_out_the_oldest_comes_again() -> None:
 
 def test_nothing_is_left() -> None:
     assert choose({}, {}, "new", NOW) is None
+
+
+def test_a_scan_handed_out_within_this_second_is_still_drawn_where_none_else_is_left(tmp_path: Path) -> None:
+    write_nifti(tmp_path / "only.nii.gz", phantom())
+    studies = LocalStudies(str(tmp_path))
+    studies.update_image_info("only", {"strategy": {"random": {"ts": int(time.time())}}})
+    drawn = AtRandom()({"strategy": "random"}, studies)
+    assert drawn is not None and drawn["id"] == "only"
