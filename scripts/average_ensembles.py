@@ -2,8 +2,8 @@
 
 python scripts/average_ensembles.py OUTPUT.pt ENSEMBLE.pt WARM_STARTED.pt [...]
 
-Each member ends up between the places where its trainings ended, where it errs less than in any of them
-(bundle/docs/networks.md). Members that did not start from the same weights have no such place between them.
+Each member ends up between the places where its trainings ended, where most members err less than in any of them, not
+all: bundle/docs/networks.md. Members that did not start from the same weights have no such place between them.
 """
 
 import fire
@@ -16,7 +16,7 @@ from normnet.network import ARCHITECTURE
 from normnet.starting_weights import count_members
 
 
-@fire.decorators.SetParseFns(str, str, str, str, str, str, architecture=str)
+@fire.decorators.SetParseFn(str)
 def average_ensembles(output: str, *ensembles: str, architecture: str = ARCHITECTURE) -> None:
     """Writes the averaged weights, in float16 as they are shipped.
 

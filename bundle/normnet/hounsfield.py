@@ -55,10 +55,9 @@ def in_hounsfield(ct: np.ndarray, path: Path) -> np.ndarray:
 
 def _without_fill(ct: np.ndarray) -> np.ndarray:
     """Turns the value round a scan to air: programs that turn, pad or cut a CT fill it up with 0 by default."""
-    corners = ct[:: ct.shape[0] - 1, :: ct.shape[1] - 1, :: ct.shape[2] - 1]
-    fill = corners[0, 0, 0]
-    if fill < LUNG_BELOW_HU or (corners != fill).any():
+    corners = tuple(slice(None, None, length - 1) for length in ct.shape)
+    fill = ct[0, 0, 0]
+    if fill < LUNG_BELOW_HU or (ct[corners] != fill).any():
         return ct
     labels, _ = ndimage.label(ct == fill)
-    at_corners = np.unique(labels[:: ct.shape[0] - 1, :: ct.shape[1] - 1, :: ct.shape[2] - 1])
-    return np.where(np.isin(labels, at_corners), np.float32(AIR_HU), ct)
+    return np.where(np.isin(labels, labels[corners]), np.float32(AIR_HU), ct)
