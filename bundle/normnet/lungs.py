@@ -15,6 +15,7 @@ from normnet import bundle_root, classical_lungs, joined_lungs, nnunet_lungs
 from normnet.errors import InputError
 from normnet.masks import read_mask
 from normnet.studies import beside_ct
+from normnet.surroundings import NoLungsError
 
 __all__ = ["LUNG_BACKENDS", "LungBackend", "SegmentLungsd", "find_backend"]
 
@@ -144,7 +145,7 @@ def _by_thresholds(image: MetaTensor, segment: Callable[..., np.ndarray]) -> tor
     """Segments, and turns what the thresholds say of a CT without lungs into a sentence that names it."""
     try:
         lungs = segment(image[0].cpu().numpy(), tuple(image.pixdim.tolist()))
-    except ValueError as error:
+    except NoLungsError as error:
         raise InputError(f"{_file(image)}: expected a chest CT, but found {error}.") from error
     return torch.from_numpy(lungs)[None]
 

@@ -146,6 +146,20 @@ def test_nnunet_with_a_folder_that_holds_no_model_is_one_sentence(tmp_path):
         SegmentLungsd(backend=f"nnunet:{tmp_path}")({"image": chest()})
 
 
+def test_a_wrong_model_of_the_joined_backend_is_not_blamed_on_the_ct(tmp_path):
+    with pytest.raises(InputError, match=rf"^{tmp_path}: expected an nnU-Net v2 model folder"):
+        SegmentLungsd(backend=f"joined:{tmp_path}")({"image": chest()})
+
+
+def test_an_error_of_the_lung_network_is_not_blamed_on_the_ct(monkeypatch):
+    def fail(*arguments):
+        raise ValueError("operands could not be broadcast")
+
+    monkeypatch.setattr(nnunet_lungs, "probability", fail)
+    with pytest.raises(ValueError, match="^operands could not be broadcast"):
+        SegmentLungsd(backend="joined")({"image": chest()})
+
+
 def test_nnunet_without_its_package_says_what_to_install(tmp_path, monkeypatch):
     (tmp_path / "fold_0").mkdir()
     (tmp_path / "fold_0" / "checkpoint_final.pth").touch()
