@@ -21,8 +21,8 @@ COMPANIONS = ("lungs", "lesions", "exclude")
 """Masks that may lie beside a CT `case.nii.gz`, as `case_lungs.nii.gz` and so on."""
 
 PATHS = ("image", *COMPANIONS)
-RESULTS = {"lesion.nii.gz", "lungs.nii.gz", "report.json"}
-"""A folder that holds all of these holds what was found in a study, and no study."""
+RESULTS = {"lesion.nii.gz", "healthy.nii.gz", "lungs.nii.gz"}
+"""A folder that holds all of these, which every method writes, holds what was found in a study, and no study."""
 
 VALIDATION_SHARE = 0.2
 """Of the studies that no dataset.json divides, the last ones by name validate."""

@@ -73,6 +73,13 @@ def test_names_are_unique_and_safe_for_a_folder(tmp_path: Path):
     assert names(tmp_path) == ["ct_a", "ct_a_2", "ct_b", "ct_b_2", "my_scan__1"]
 
 
+@pytest.mark.parametrize("others", [["report.json", "disagreement.nii.gz"], ["anomaly.nii.gz"], []])
+def test_the_results_of_any_method_are_no_studies(tmp_path: Path, others: list[str]):
+    masks = [f"{name}.nii.gz" for name in ("lesion", "healthy", "lungs")]
+    touch(tmp_path / "ct.nii.gz", *(tmp_path / "out" / "ct" / name for name in [*masks, *others]))
+    assert names(tmp_path) == ["ct"]
+
+
 def test_a_loop_of_links_ends(tmp_path: Path):
     touch(tmp_path / "a" / "ct.nii.gz")
     (tmp_path / "a" / "loop").symlink_to(tmp_path)
