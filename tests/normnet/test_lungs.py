@@ -156,7 +156,7 @@ def test_an_error_of_the_lung_network_is_not_blamed_on_the_ct(monkeypatch):
         raise ValueError("operands could not be broadcast")
 
     monkeypatch.setattr(nnunet_lungs, "probability", fail)
-    with pytest.raises(ValueError, match="^operands could not be broadcast"):
+    with pytest.raises(ValueError, match=r"^operands could not be broadcast"):
         SegmentLungsd(backend="joined")({"image": chest()})
 
 
