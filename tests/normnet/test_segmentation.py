@@ -31,7 +31,8 @@ def segment(fault: Callable[[str], Exception]) -> None:
 def test_a_sentence_that_names_no_file_names_the_study(capsys: pytest.CaptureFixture[str]) -> None:
     segment(lambda image: InputError("expected lungs that are not all darker than the window."))
     assert (
-        "error: first_scan: expected lungs that are not all darker than the window." in capsys.readouterr().out
+        "error: first_scan: expected lungs that are not all darker than the window."
+        in capsys.readouterr().out
     )
 
 
