@@ -106,7 +106,7 @@ def find_backend(name: str) -> LungBackend:
     Raises:
         InputError: no backend has this name.
     """
-    kind, colon, model = name.partition(":")
+    kind, colon, model = str(name).partition(":")
     if kind not in LUNG_BACKENDS or (colon and not (model and kind in WITH_MODEL)):
         known = ", ".join([*LUNG_BACKENDS, *(f"{kind}:FOLDER" for kind in WITH_MODEL)])
         raise InputError(f"lungs_backend: expected one of {known}, got {name!r}.")

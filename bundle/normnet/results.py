@@ -83,7 +83,11 @@ class SaveStudy:
     """All that a study's folder may hold; one with anything else in it is not ours to replace."""
 
     def __init__(self, output_dir: str | Path, checkpoint: str | Path, probability: bool = False) -> None:
-        self.output_dir, self.checkpoint, self.probability = Path(output_dir), Path(checkpoint), probability
+        self.output_dir, self.checkpoint, self.probability = (
+            Path(str(output_dir)),
+            Path(str(checkpoint)),
+            probability,
+        )
 
     def attach(self, engine: Engine) -> None:
         """Registers with an evaluator, before it has read any study.

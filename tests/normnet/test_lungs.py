@@ -133,6 +133,8 @@ def test_file_that_is_empty_is_an_error(tmp_path):
 def test_an_unknown_backend_is_an_error_that_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"joined, classical, nnunet, file.*got 'magic'"):
         SegmentLungsd(backend="magic")
+    with pytest.raises(InputError, match="got 5"):  # `--lungs_backend 5` is a number
+        SegmentLungsd(backend=5)
 
 
 @pytest.mark.parametrize("name", ["nnunet:", "classical:folder"])

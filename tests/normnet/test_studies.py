@@ -2,11 +2,13 @@
 
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from normnet.errors import InputError
+from normnet.reading import read_ct
 from normnet.studies import find_studies, load_datalist
 
 
@@ -57,6 +59,40 @@ def test_masks_beside_a_ct_belong_to_it_and_are_no_studies(tmp_path: Path):
         {"image": str(tmp_path / "scan"), "study": "scan", "exclude": str(tmp_path / "scan_exclude.nii")},
     ]
     assert find_studies(tmp_path / "case.nii.gz")[0]["lungs"] == str(tmp_path / "case_lungs.nrrd")
+
+
+def test_links_that_lead_nowhere_are_listed_so_that_reading_says_so(tmp_path: Path):
+    touch(tmp_path / "case.nii.gz")
+    for name in ("gone.nii.gz", "case_exclude.nii.gz"):
+        (tmp_path / name).symlink_to(tmp_path / "unmounted" / name)
+    studies = find_studies(tmp_path)
+    assert [study["study"] for study in studies] == ["case", "gone"]
+    assert studies[0]["exclude"] == str(tmp_path / "case_exclude.nii.gz")
+    with pytest.raises(InputError, match=r"gone\.nii\.gz: expected a volume, but there is no such file"):
+        read_ct(studies[1]["image"])
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    touch(tmp_path / "case.nii.gz", tmp_path / "closed" / "other.nii.gz")
+    listed = Path.iterdir
+
+    def iterdir(folder: Path) -> Iterator[Path]:
+        if folder.name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    with pytest.raises(InputError, match=r"closed: expected a folder to read, .* \(Permission denied\)\.$"):
+        find_studies(tmp_path)
+
+
+def test_a_name_of_digits_comes_from_the_command_line_as_a_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    touch(tmp_path / "20230115" / "ct.nii.gz")
+    monkeypatch.chdir(tmp_path)
+    assert [study["study"] for study in find_studies(20230115)] == ["ct"]  # type: ignore[arg-type]
+    assert [item["study"] for item in load_datalist(20230115, "training")] == ["ct"]  # type: ignore[arg-type]
 
 
 def test_two_masks_of_one_kind_are_an_error(tmp_path: Path):
