@@ -9,10 +9,12 @@ __all__ = [
     "PAPER",
     "SPECS",
     "WIDE",
+    "Range",
     "SynthesisSpec",
 ]
 
 Range = tuple[float, float]
+"""Lowest and highest of what is drawn uniformly."""
 
 
 @dataclass(frozen=True)

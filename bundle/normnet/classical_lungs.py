@@ -11,7 +11,7 @@ from normnet.intensity import BRIGHT_HU
 from normnet.lung_sides import split_sides
 from normnet.surroundings import TISSUE_HU, NoLungsError, Surroundings
 
-__all__ = ["segment"]
+__all__ = ["DISEASE_HU", "segment"]
 
 WORKING_MM = 2.0
 """Voxel size of the grid on which components are told apart, mm; finer than that is not upsampled."""
