@@ -20,9 +20,10 @@ from generator.anatomy import (
     cavity_distance,
     dome_distance,
     draw_body,
-    draw_bones,
     draw_patient,
+    draw_rib_cage,
     draw_soft_organs,
+    draw_spine,
     heart_distance,
     spine_middle,
 )
@@ -88,11 +89,12 @@ def make_chest(
 
     cavity = cavity_distance(grid, p, bumps)
     ct = draw_body(grid, p, cavity, rng=patient)
-    draw_bones(grid, p, cavity, ct)
+    draw_rib_cage(grid, p, cavity, ct)
+    draw_spine(grid, p, ct)
     lung = _lung_distance(grid, p, cavity) - 0.5 * bumps
     draw_soft_organs(grid, p, cavity, lung, ct)
 
-    parenchyma = PARENCHYMA + p["lung_hu"] - GRAVITY_PER_MM * grid.y + 9 * grid.smooth_noise(18, rng=patient)
+    parenchyma = PARENCHYMA + p.lung_hu - GRAVITY_PER_MM * grid.y + 9 * grid.smooth_noise(18, rng=patient)
     parenchyma = parenchyma + 22 * grid.smooth_noise(4, rng=patient)
     blend(ct, parenchyma, grid.inside(lung))
     blend(ct, np.float32(-560), 0.5 * _fissures(grid, p, bumps) * grid.inside(lung + 1))
@@ -115,7 +117,7 @@ def make_chest(
     sigma = [BLUR_MM / s for s in spacing]
     ct = ndimage.gaussian_filter(ct, sigma)
     noise = ndimage.gaussian_filter(scanner.standard_normal(shape, dtype=np.float32), (0.7, 0.7, 0.3))
-    ct += NOISE_HU * p["noise"] / noise.std() * noise
+    ct += NOISE_HU * p.noise / noise.std() * noise
     np.clip(ct, -1024, 3071, out=ct)
     affine = np.diag([*spacing, 1.0])
     affine[:3, 3] = grid.origin
@@ -127,7 +129,7 @@ def _apex(grid: Grid, p: Patient) -> Array:
     """Distance to the cupola of the pleura, negative below it."""
     long = np.where(grid.y < -22, 46, 72).astype(np.float32)  # steep behind, sloping to the front
     u, v = (np.abs(grid.x) - 45) / 50, (grid.y + 22) / long
-    surface = p["top"] - 24 * (u * u + v * v)
+    surface = p.top - 24 * (u * u + v * v)
     slope = 48 * np.sqrt((u / 50) ** 2 + (v / long) ** 2)
     return np.asarray((grid.z - surface) / np.sqrt(1 + slope * slope), np.float32)
 
@@ -136,10 +138,10 @@ def _lung_distance(grid: Grid, p: Patient, cavity: Array) -> Array:
     """Distance to the pleura of both lungs."""
     y, z = grid.y, grid.z
     wide = 5 + 21 * np.exp(-(((y + 4) / 36) ** 2)) * (1 / (1 + np.exp((-z - 30) / 14)))
-    hila = 13 * np.exp(-(((z - p["carina"] + 20) / 24) ** 2) - ((y + 12) / 20) ** 2)
+    hila = 13 * np.exp(-(((z - p.carina + 20) / 24) ** 2) - ((y + 12) / 20) ** 2)
     between = wide + hila - np.abs(grid.x + 1.5)
     spine = -ellipse(grid, 25.0, 26.0, spine_middle(z, p) - 3)
-    aorta = -ellipse(grid, 14.5, 14.5, spine_middle(z, p) + 20, x=-22) - np.maximum(z - p["carina"] - 4, 0)
+    aorta = -ellipse(grid, 14.5, 14.5, spine_middle(z, p) + 20, x=-22) - np.maximum(z - p.carina - 4, 0)
     lung = meet(cavity + 1, between, spine, aorta, dome_distance(grid, p), _apex(grid, p), -grid.z - 112)
     box, place = grid.near(*HEART_BOX)
     lung[place] = meet(lung[place], -heart_distance(box, p))
@@ -153,7 +155,7 @@ def _oblique(x: Array, y: Array, z: Array) -> Array:
 
 def _horizontal(x: Array, y: Array, z: Array, p: Patient) -> Array:
     """Distance above the horizontal fissure of the right lung."""
-    return np.asarray(z - p["carina"] + 32 + 0.1 * y + 0.0016 * (x - 70) ** 2, np.float32)
+    return np.asarray(z - p.carina + 32 + 0.1 * y + 0.0016 * (x - 70) ** 2, np.float32)
 
 
 def _fissures(grid: Grid, p: Patient, bumps: Array) -> Array:
@@ -167,12 +169,12 @@ def _fissures(grid: Grid, p: Patient, bumps: Array) -> Array:
 
 def _hilum(side: int, p: Patient) -> tuple[float, float, float]:
     """Where the main bronchus enters the lung; side 1 is the right."""
-    return (34.0, -14.0, p["carina"] - 17) if side > 0 else (-36.0, -16.0, p["carina"] - 14)
+    return (34.0, -14.0, p.carina - 17) if side > 0 else (-36.0, -16.0, p.carina - 14)
 
 
 def _main_bronchi(p: Patient) -> Tubes:
     """Trachea and main bronchi."""
-    carina = (1.0, -18.0, p["carina"])
+    carina = (1.0, -18.0, p.carina)
     return join(
         polyline([(2.0, -6.0, 140.0), carina], 8.5),
         polyline([carina, _hilum(1, p)], 6.6),
@@ -189,9 +191,9 @@ def _lung_trees(
         tree = _supply(grid, p, lung, side, _hilum(side, p), rng=rng)
         bronchi.append(tree.tubes(4.8, smallest=SMALLEST_BRONCHUS))
         beside = np.array([0.9 * side, 1.4, 1.4], np.float32)
-        arteries.append(tree.tubes(6.2 * p["vessel"], beside=beside))
-        atrium = (30.0 * side, -6.0, p["carina"] - 46)
-        veins.append(_supply(grid, p, lung, side, atrium, rng=vein_rng).tubes(6.2 * p["vessel"]))
+        arteries.append(tree.tubes(6.2 * p.vessel, beside=beside))
+        atrium = (30.0 * side, -6.0, p.carina - 46)
+        veins.append(_supply(grid, p, lung, side, atrium, rng=vein_rng).tubes(6.2 * p.vessel))
     return bronchi, arteries, veins
 
 

@@ -26,6 +26,9 @@ TAU = 1 / 3
 DEPTH = 32
 """Slices of a training volume (IV-B2)."""
 
+AFFINE_TOLERANCE = 1e-3
+"""Largest difference between two affines of one grid, mm."""
+
 SHOWN = 4
 """Slices in the montage."""
 
@@ -40,7 +43,7 @@ def preview(
     Args:
         out: the picture to write, for example montage.png.
         seed: of the lesions, and of the generated chest.
-        spec: paper, fixed_shapes, fixed_probability_maps or fixed_salt_noise.
+        spec: a name of `generator.SPECS`: paper, wide, fixed_shapes, fixed_probability_maps or fixed_salt_noise.
         image: a healthy chest CT in HU, NIfTI.
         lungs: its lung mask on the same grid, NIfTI.
 
@@ -54,7 +57,7 @@ def preview(
         thorax, lung, lung_fraction=1.0, rng=torch.Generator().manual_seed(seed), spec=SPECS[spec]
     )
     figure = draw_montage([thorax, with_lesions, lesion, healthy_target(thorax, lesion, TAU)])
-    path = Path(out)
+    path = Path(str(out))
     beside = path.with_name(f".{path.name}")
     figure.savefig(beside, format=path.suffix[1:] or "png", dpi=110)
     beside.replace(path)
@@ -69,10 +72,12 @@ def _read(image: str | None, lungs: str | None, seed: int) -> tuple[nib.Nifti1Im
     if image is None or lungs is None:
         raise ValueError(f"expected both --image and --lungs, got --image {image} and --lungs {lungs}")
     ct, mask = (nib.as_closest_canonical(nib.load(path)) for path in (image, lungs))
-    if ct.shape != mask.shape or len(ct.shape) != 3 or not np.allclose(ct.affine, mask.affine, atol=1e-3):
-        raise ValueError(
-            f"{lungs}: expected the grid of {image}, {ct.shape}, got {mask.shape}, another affine"
-        )
+    if len(ct.shape) != 3:
+        raise ValueError(f"{image}: expected one 3D volume, got shape {ct.shape}")
+    if ct.shape != mask.shape:
+        raise ValueError(f"{lungs}: expected the shape {ct.shape} of {image}, got {mask.shape}")
+    if not np.allclose(ct.affine, mask.affine, atol=AFFINE_TOLERANCE):
+        raise ValueError(f"{lungs}: expected the affine of {image}, got another one")
     return ct, mask
 
 

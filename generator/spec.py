@@ -1,6 +1,8 @@
 """Every constant of the synthetic lesions (section III-C), and the specs of the ablations (Table V)."""
 
 from dataclasses import dataclass, fields, replace
+from numbers import Real
+from typing import Any
 
 __all__ = [
     "FIXED_PROBABILITY_MAPS",
@@ -9,10 +11,12 @@ __all__ = [
     "PAPER",
     "SPECS",
     "WIDE",
+    "Range",
     "SynthesisSpec",
 ]
 
 Range = tuple[float, float]
+"""Lowest and highest of what is drawn uniformly."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +87,11 @@ class SynthesisSpec:
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(field.default, tuple):
-                pair = tuple(float(bound) for bound in value)
-                if len(pair) != 2 or not 0 <= pair[0] <= pair[1]:
+                if not _is_range(value):
                     raise ValueError(f"{field.name}: expected a pair 0 <= low <= high, got {value!r}")
-                object.__setattr__(self, field.name, pair)  # JSON has lists; a frozen spec stays hashable
-            elif not 0 <= value <= 1:
+                # JSON has lists; a frozen spec stays hashable.
+                object.__setattr__(self, field.name, tuple(float(bound) for bound in value))
+            elif not _is_range((value, 1)):
                 raise ValueError(f"{field.name}: expected a value in [0, 1], got {value!r}")
         for name in ("small_radius", "medium_radius", "large_radius", "deformation_smoothness"):
             if getattr(self, name)[0] <= 0:
@@ -103,6 +107,12 @@ class SynthesisSpec:
                 f"probability: expected a range inside [0, 1], at least {self.probability_gap} wide "
                 f"(probability_gap), got {self.probability!r}"
             )
+
+
+def _is_range(value: Any) -> bool:
+    """Tells whether a value, which JSON may have made anything, is a pair of numbers 0 <= low <= high."""
+    pair = isinstance(value, tuple | list) and len(value) == 2
+    return pair and all(isinstance(bound, Real) for bound in value) and 0 <= value[0] <= value[1]
 
 
 SMALLEST_SIGMA = 0.3

@@ -9,9 +9,9 @@ from normnet.boxes import boxes_round, widened
 from normnet.coarse_grid import block_factors, block_mean, grow, on_voxels, shrink, voxels_of
 from normnet.intensity import BRIGHT_HU
 from normnet.lung_sides import split_sides
-from normnet.surroundings import TISSUE_HU, Surroundings
+from normnet.surroundings import TISSUE_HU, NoLungsError, Surroundings
 
-__all__ = ["segment"]
+__all__ = ["DISEASE_HU", "segment"]
 
 WORKING_MM = 2.0
 """Voxel size of the grid on which components are told apart, mm; finer than that is not upsampled."""
@@ -86,7 +86,7 @@ def segment(ct: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
         (X, Y, Z) bool on the grid of `ct`.
 
     Raises:
-        ValueError: no component is large enough to be a lung; the message says what was found.
+        NoLungsError: no component is large enough to be a lung; the message says what was found.
     """
     factors, size = block_factors(spacing, WORKING_MM)
     coarse = block_mean(ct, factors)
@@ -131,7 +131,7 @@ def _lung_components(
                 lowest = boxes[index][2].start
     if largest < MIN_LUNG_ML:
         found = f"the largest air region inside the body is {largest:.0f} mL"
-        raise ValueError(f"no lungs: {found}, of at least {MIN_LUNG_ML:.0f} mL wanted")
+        raise NoLungsError(f"no lungs: {found}, of at least {MIN_LUNG_ML:.0f} mL wanted")
     return lungs
 
 

@@ -69,14 +69,16 @@ def ct_series(path: Path) -> CTSeries:
     headers = _one_series([_header(file) for file in _dicom_files(path)], path)
     for header in headers:
         _check_ct(header)
-    planes = [plane for header in headers for plane in _planes(header)]
+    of_each = [_planes(header) for header in headers]
+    planes = [plane for planes_of_one in of_each for plane in planes_of_one]
     if len(planes) < 2:
         hint = "" if path.is_dir() else "; give the folder of its series"
         raise InputError(f"{path}: expected a 3D volume, got a single slice{hint}.")
     if len(headers) > 1 and len(planes) > len(headers):
         raise InputError(f"{path}: expected one volume, got {len(headers)} multi-frame files.")
-    for header, (_, orientation) in zip(headers, planes, strict=False):
-        _check_alike(header, headers[0], orientation, planes[0][1])
+    for header, planes_of_one in zip(headers, of_each, strict=True):
+        _check_alike(header, headers[0])
+        _check_turns(header, [turn for _, turn in planes_of_one], planes[0][1])
     positions = np.array([position for position, _ in planes])
     row, column = planes[0][1][:3], planes[0][1][3:]
     depth = positions @ np.cross(row, column)
@@ -224,17 +226,21 @@ def _frames(header: Dataset) -> list[tuple[Dataset, Dataset]]:
     ]
 
 
-def _check_alike(header: Dataset, first: Dataset, turn: np.ndarray, first_turn: np.ndarray) -> None:
+def _check_alike(header: Dataset, first: Dataset) -> None:
     for name in ("Rows", "Columns", "PixelSpacing"):
         wanted, found = first.get(name), header.get(name)
         if found != wanted:
             raise InputError(
                 f"{header.filename}: expected {name} {wanted} as in the first slice, got {found}."
             )
-    if np.abs(turn - first_turn).max() > ORIENTATION_TOLERANCE:
-        raise InputError(
-            f"{header.filename}: expected the orientation {first_turn} of the others, got {turn}."
-        )
+
+
+def _check_turns(header: Dataset, turns: Sequence[np.ndarray], first: np.ndarray) -> None:
+    for turn in turns:
+        if np.abs(turn - first).max() > ORIENTATION_TOLERANCE:
+            raise InputError(
+                f"{header.filename}: expected the orientation {first} of the others, got {turn}."
+            )
 
 
 def _check_gaps(depth: np.ndarray, path: Path) -> None:

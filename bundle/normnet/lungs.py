@@ -15,6 +15,7 @@ from normnet import bundle_root, classical_lungs, joined_lungs, nnunet_lungs
 from normnet.errors import InputError
 from normnet.masks import read_mask
 from normnet.studies import beside_ct
+from normnet.surroundings import NoLungsError
 
 __all__ = ["LUNG_BACKENDS", "LungBackend", "SegmentLungsd", "find_backend"]
 
@@ -105,7 +106,7 @@ def find_backend(name: str) -> LungBackend:
     Raises:
         InputError: no backend has this name.
     """
-    kind, colon, model = name.partition(":")
+    kind, colon, model = str(name).partition(":")
     if kind not in LUNG_BACKENDS or (colon and not (model and kind in WITH_MODEL)):
         known = ", ".join([*LUNG_BACKENDS, *(f"{kind}:FOLDER" for kind in WITH_MODEL)])
         raise InputError(f"lungs_backend: expected one of {known}, got {name!r}.")
@@ -144,7 +145,7 @@ def _by_thresholds(image: MetaTensor, segment: Callable[..., np.ndarray]) -> tor
     """Segments, and turns what the thresholds say of a CT without lungs into a sentence that names it."""
     try:
         lungs = segment(image[0].cpu().numpy(), tuple(image.pixdim.tolist()))
-    except ValueError as error:
+    except NoLungsError as error:
         raise InputError(f"{_file(image)}: expected a chest CT, but found {error}.") from error
     return torch.from_numpy(lungs)[None]
 

@@ -33,7 +33,7 @@ def on_grid_of(volume: MetaTensor, ct: MetaTensor, mode: Mode = "nearest") -> Me
         (C, X', Y', Z'), with the CT's affine; x runs fastest in memory.
 
     Raises:
-        InputError: the axes of both grids are not parallel, as where a CT's slices are sheared.
+        InputError: mode is "nearest", and the axes of both grids are not parallel.
     """
     to_volume = np.linalg.inv(volume.affine.cpu().numpy()) @ ct.affine.cpu().numpy()
     x, y, z = ct.shape[1:]

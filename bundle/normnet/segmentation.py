@@ -26,7 +26,7 @@ def segment_studies(evaluator: Evaluator, dataset: Dataset) -> None:
 
     Args:
         evaluator: preprocessing is the dataset's; the network, post-processing and saving are the evaluator's.
-        dataset: items with a `study` name.
+        dataset: items with an `image`, its path, and a `study` name.
 
     Raises:
         InputError: at the end, naming the studies that failed; each one's own sentence is logged when it happens.
@@ -36,21 +36,22 @@ def segment_studies(evaluator: Evaluator, dataset: Dataset) -> None:
     if torch.distributed.is_initialized():
         rank, processes = torch.distributed.get_rank(), torch.distributed.get_world_size()
     names = [str(item["study"]) for item in dataset.data]
-    current = ""
+    images = [str(item["image"]) for item in dataset.data]
+    index = 0
 
     def record(engine: Any, error: BaseException) -> None:
         if isinstance(error, KeyboardInterrupt):
             raise error
-        failed.append(current)
+        failed.append(names[index])
         sentence = input_error_in(error)
         if sentence is None:
-            logger.error("%s failed.", current, exc_info=error)
-        else:
-            tqdm.write(f"error: {sentence}")
+            logger.error("%s failed.", names[index], exc_info=error)
+        else:  # The networks and the lung model do not know which file they see.
+            known = images[index] in str(sentence)
+            tqdm.write(f"error: {sentence}" if known else f"error: {names[index]}: {sentence}")
 
     with evaluator.add_event_handler(Events.EXCEPTION_RAISED, record):
         for index in tqdm(range(rank, len(names), processes), desc="Segmenting", unit="study"):
-            current = names[index]
             evaluator.data_loader = DataLoader(Subset(dataset, [index]), num_workers=0, collate_fn=_as_batch)
             evaluator.state.epoch_length = 1
             evaluator.run()

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from normnet.dicom import DICOM_EXTENSIONS, is_dicom
 from normnet.errors import InputError
 
-__all__ = ["EXTENSIONS", "NIFTI", "beside_ct", "find_studies", "load_datalist"]
+__all__ = ["COMPANIONS", "EXTENSIONS", "NIFTI", "beside_ct", "find_studies", "listed_item", "load_datalist"]
 
 NIFTI = (".nii.gz", ".nii")
 EXTENSIONS = (*NIFTI, ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -21,8 +21,8 @@ COMPANIONS = ("lungs", "lesions", "exclude")
 """Masks that may lie beside a CT `case.nii.gz`, as `case_lungs.nii.gz` and so on."""
 
 PATHS = ("image", *COMPANIONS)
-RESULTS = {"lesion.nii.gz", "lungs.nii.gz", "report.json"}
-"""A folder that holds all of these holds what was found in a study, and no study."""
+RESULTS = {"lesion.nii.gz", "healthy.nii.gz", "lungs.nii.gz"}
+"""A folder that holds all of these, which every method writes, holds what was found in a study, and no study."""
 
 VALIDATION_SHARE = 0.2
 """Of the studies that no dataset.json divides, the last ones by name validate."""
@@ -35,16 +35,17 @@ def find_studies(dataset_dir: str | Path) -> list[dict[str, str]]:
     """Lists the CTs under a path, sorted by name; hidden files, results and whatever is no volume are passed over.
 
     Args:
-        dataset_dir: one file, one DICOM folder, or a folder that holds such files and folders at any depth.
+        dataset_dir: one file, one DICOM folder, or a folder that holds such files and folders at any depth; a
+            name such as 20230115 comes from the command line as a number.
 
     Returns:
         For each study `image` (its path), `study` (a unique name that is safe for a folder) and, where such a
         mask lies beside it, `lungs`, `lesions` and `exclude`.
 
     Raises:
-        InputError: when the path does not exist or holds no study.
+        InputError: when the path does not exist or holds no study, or a folder under it may not be read.
     """
-    root = Path(dataset_dir)
+    root = Path(str(dataset_dir))
     if not root.exists():
         raise InputError(f"{root}: expected a CT or a folder of CTs, but there is no such file or folder.")
     images = list(_images(root, set())) if root.is_dir() else [root]
@@ -77,7 +78,7 @@ def load_datalist(
     Raises:
         InputError: when the list cannot be read, names files that do not exist, or is empty.
     """
-    listing = Path(dataset_dir) / "dataset.json"
+    listing = Path(str(dataset_dir)) / "dataset.json"
     if listing.is_file():
         return _listed(listing, section)
     studies = find_studies(dataset_dir)
@@ -103,7 +104,12 @@ def _images(folder: Path, seen: set[Path]) -> Iterator[Path]:
     if folder.resolve() in seen:
         return
     seen.add(folder.resolve())
-    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    try:
+        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    except OSError as error:
+        raise InputError(
+            f"{folder}: expected a folder to read, but it cannot be opened ({error.strerror})."
+        ) from error
     if {entry.name for entry in entries} >= RESULTS:
         return
     if any(is_dicom(entry) for entry in entries if not _is_volume(entry)):
@@ -116,7 +122,8 @@ def _images(folder: Path, seen: set[Path]) -> Iterator[Path]:
 
 
 def _is_volume(path: Path) -> bool:
-    return path.is_file() and path.name.lower().endswith(EXTENSIONS)
+    """Tells by the name; a link that leads nowhere is one too, so that whoever reads it says so."""
+    return path.name.lower().endswith(EXTENSIONS) and not path.is_dir()
 
 
 def _case(path: Path) -> str:
@@ -130,7 +137,8 @@ def _companions(image: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for kind in COMPANIONS:
         name = f"{_case(image)}_{kind}"
-        masks = [mask for end in EXTENSIONS if (mask := image.absolute().parent / f"{name}{end}").is_file()]
+        places = [image.absolute().parent / f"{name}{ending}" for ending in EXTENSIONS]
+        masks = [place for place in places if place.is_file() or place.is_symlink()]
         if len(masks) > 1:
             raise InputError(f"{masks[0]}: expected one mask {name}, but {masks[1].name} lies beside it.")
         if masks:

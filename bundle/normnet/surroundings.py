@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from normnet.coarse_grid import grow, shrink
 
-__all__ = ["TISSUE_HU", "Surroundings", "body_tissue"]
+__all__ = ["TISSUE_HU", "NoLungsError", "Surroundings", "body_tissue"]
 
 TISSUE_HU = -300.0
 """Soft tissue and fat lie above it; air, lung and ground glass below, HU."""
@@ -21,6 +21,10 @@ SKIN_MM = 2.0
 
 COUCH_MM = 4.0
 """Tissue thinner than twice this is cut from the body: couch shells, tubes, clothes, mm."""
+
+
+class NoLungsError(ValueError):
+    """A CT that shows no body or no lungs; the message says what was found, and the caller which CT it is."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Surroundings:
             size: its voxel size along X, Y, Z in mm.
 
         Raises:
-            ValueError: there is no body.
+            NoLungsError: there is no body.
         """
         body, outside = body_tissue(coarse, size), _outside_air(coarse)
         enclosed, open_ways = np.zeros((2, *coarse.shape), dtype=np.int8)
@@ -71,12 +75,12 @@ def body_tissue(coarse: np.ndarray, size: Sequence[float]) -> np.ndarray:
         (X, Y, Z) bool, without the lungs, couch and outside air.
 
     Raises:
-        ValueError: there is none.
+        NoLungsError: there is none.
     """
     tissue = coarse > TISSUE_HU
     labels, _ = ndimage.label(shrink(tissue, COUCH_MM, size))
     if not labels.any():
-        raise ValueError(
+        raise NoLungsError(
             f"no lungs: no body, only {tissue.mean():.0%} of the field lies above {TISSUE_HU:.0f} HU"
         )
     return tissue & grow(labels == np.bincount(labels[labels > 0]).argmax(), COUCH_MM, size)

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Hashable, Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -99,12 +100,23 @@ class RandSynthesizeLesionsd(Randomizable, MapTransform):
 
 
 def named_spec(spec: str | SynthesisSpec | Mapping[str, Any]) -> SynthesisSpec:
-    """Finds a spec by name, or builds one from constants that differ from the paper's."""
+    """Finds a spec by name, or builds one from constants that differ from the paper's.
+
+    Raises:
+        InputError: there is no such spec or constant, or a constant has a value it cannot have.
+    """
     if isinstance(spec, SynthesisSpec):
         return spec
     if isinstance(spec, Mapping):
-        return SynthesisSpec(**dict(spec))
-    if spec not in SPECS:
+        known = [field.name for field in fields(SynthesisSpec)]
+        unknown = [name for name in spec if name not in known]
+        if unknown:
+            raise InputError(f"synthesis: expected constants out of {', '.join(known)}, got {unknown[0]!r}.")
+        try:
+            return SynthesisSpec(**spec)
+        except ValueError as error:
+            raise InputError(f"synthesis: {error}.") from error
+    if not isinstance(spec, str) or spec not in SPECS:
         raise InputError(f"synthesis: expected one of {', '.join(sorted(SPECS))}, got {spec!r}.")
     return SPECS[spec]
 

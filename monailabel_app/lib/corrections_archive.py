@@ -1,11 +1,12 @@
 """The corrections as one ZIP: `/datastore/dataset`.
 
-Fault of MONAI Label 0.8.5 that is worked around here, and nowhere else: each download leaves its ZIP, all corrected
-CTs, in the temporary folder.
+Faults of MONAI Label 0.8.5 that are worked around here, and nowhere else: each download leaves its ZIP, all corrected
+CTs, in the temporary folder; and where nothing is corrected yet, the answer is a 500.
 """
 
 from typing import Any
 
+from fastapi import HTTPException
 from monailabel.endpoints import datastore
 from monailabel.utils.others.generic import remove_file
 from starlette.background import BackgroundTask
@@ -22,6 +23,9 @@ def remove_sent_archives() -> None:
 
 
 def _download_dataset(limit_cases: int | None = None) -> Any:
-    answer = upstream_download(limit_cases)
+    try:
+        answer = upstream_download(limit_cases)
+    except AssertionError as error:  # so it says that there is nothing to put into the ZIP
+        raise HTTPException(status_code=404, detail="There are no corrections yet.") from error
     answer.background = BackgroundTask(remove_file, answer.path)
     return answer

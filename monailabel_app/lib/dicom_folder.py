@@ -23,7 +23,7 @@ from normnet.whole_file import written_whole
 
 from .studies import FINAL, NIFTI, LocalStudies
 
-__all__ = ["KEPT_IN", "DICOMFolderStudies", "SeriesStudies", "holds_dicom"]
+__all__ = ["KEPT_IN", "UID", "DICOMFolderStudies", "SeriesStudies", "holds_dicom"]
 
 KEPT_IN = "monailabel"
 """Folder, inside that of the studies, of all that the server writes."""

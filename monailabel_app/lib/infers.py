@@ -1,5 +1,6 @@
 """The models that clients see: `normnet` (lesions) and `lungs`."""
 
+import logging
 import os
 import tempfile
 import threading
@@ -67,11 +68,13 @@ class BundleInfer(BasicInferTask):  # type: ignore[misc] # MONAI Label ships no 
         if result_format not in RESULT_FORMATS:
             expected = ", ".join(RESULT_FORMATS)
             raise InputError(f"result_extension: expected one of {expected}, got {result_format!r}.")
-        device = chosen_device(request.get("device"))
+        checked = {
+            "result_extension": result_format,
+            "device": chosen_device(request.get("device")),
+            "logging": _log_level(request.get("logging")),
+        }
         with ONE_AT_A_TIME:
-            return super().__call__(
-                {**request, "result_extension": result_format, "device": device}, callbacks
-            )
+            return super().__call__({**request, **checked}, callbacks)
 
     def pre_transforms(self, data: dict[str, Any]) -> Sequence[Callable[..., Any]]:
         """Takes the preprocessing from the bundle; later steps come from the same parse of its configs."""
@@ -183,6 +186,15 @@ class LungsInfer(BundleInfer):
             for name, side in (("left", left), ("right", right))
         }
         return write_mask(sides, data, volumes)
+
+
+def _log_level(choice: Any) -> str:
+    """Names a level of Python's logging; MONAI Label passes on whatever a client sends."""
+    levels = list(logging.getLevelNamesMapping())
+    level = str(choice or "INFO").upper()
+    if level not in levels:
+        raise InputError(f"logging: expected one of {', '.join(levels)}, got {choice!r}.")
+    return level
 
 
 def write_mask(

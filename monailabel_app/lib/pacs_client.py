@@ -4,9 +4,11 @@ Faults of dicomweb-client 0.60.1, which MONAI Label 0.8.5 takes, that are worked
 
 - An answer that ends early, as that of a server that is killed does, passes for a whole one: Orthanc states no length
   of a series, so part of one would be kept for good. Here the boundary that closes it must be there.
+- It asks for page after page until one is empty: for ever, where a server does not know `offset` and sends the same.
 - It waits for ever for a server that is silent, and asks one that is gone five times, for a quarter of a minute.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,6 +40,26 @@ class PACSClient(DICOMwebClientX):  # type: ignore[misc] # MONAI Label ships no 
             )
         parts: Iterator[bytes] = super()._decode_multipart_message(response, stream)
         return parts
+
+    def _http_get_application_json(
+        self,
+        url: str,
+        params: dict[str, Any] | None = None,
+        stream: bool = False,
+        get_remaining: bool = False,
+    ) -> list[dict[str, Any]]:
+        """Searches; with `get_remaining` page by page, until one brings nothing new."""
+        search, offset = super()._http_get_application_json, 0
+        if not get_remaining:
+            return list(search(url, params, stream))
+        found: dict[str, dict[str, Any]] = {}
+        while page := search(url, {**(params or {}), "offset": offset}, stream):
+            known = len(found)
+            found |= {json.dumps(item, sort_keys=True): item for item in page}
+            if len(found) == known:
+                break
+            offset += len(page)
+        return list(found.values())
 
 
 class _WithTimeout(HTTPAdapter):

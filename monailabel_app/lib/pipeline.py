@@ -20,6 +20,12 @@ __all__ = ["CURRENT", "Pipeline", "Run", "one_study"]
 CURRENT = "current"
 """The choice of weights that follows fine-tuning."""
 
+OPTIONS = ("healthy_probability", "votes", "growing_steps", "lungs_backend")
+"""What annotators may change, by its name in the bundle's configs."""
+
+AS_FAR_AS_IT_GOES = (None, "", "None")
+"""growing_steps of a config that sets no number of them, and what clients make of that as text."""
+
 
 class Run:
     """The bundle's inference for one request: preprocessing, inferer and postprocessing belong together.
@@ -50,22 +56,21 @@ class Pipeline:
         if overlay is not None and not overlay.is_file():
             raise InputError(f"{overlay}: expected a JSON file to lay over {config.name}, found none.")
         self.files = [str(path) for path in (config, overlay) if path is not None]
-        self.config: dict[str, Any] = ConfigParser.load_config_files(self.files)
         parser = ConfigParser()
         parser.read_config(self.files)
-        votes = parser.get_parsed_content("votes")
-        self.default_votes = MAJORITY if votes is None else str(votes)
+        self.defaults: dict[str, Any] = {name: parser.get_parsed_content(name) for name in OPTIONS}
+        self.members = int(parser.get_parsed_content("members"))
         self._networks: dict[tuple[str, int, int, str], torch.nn.Module] = {}
         self._loading = threading.Lock()
 
     def options(self) -> dict[str, Any]:
         """Lists what annotators may change, as clients show it: a list is a choice, its head the default."""
-        votes, backend = self.default_votes, self.config["lungs_backend"]
-        choices = [MEAN, MAJORITY, *(str(number) for number in range(1, int(self.config["members"]) + 1))]
+        votes, backend = self.defaults["votes"], self.defaults["lungs_backend"]
+        votes = MAJORITY if votes is None else str(votes)
+        choices = [MEAN, MAJORITY, *(str(number) for number in range(1, self.members + 1))]
         return {
-            "healthy_probability": self.config["healthy_probability"],
+            **self.defaults,
             "votes": [votes, *(choice for choice in choices if choice != votes)],
-            "growing_steps": self.config["growing_steps"],
             "lungs_backend": [backend, *(name for name in LUNG_BACKENDS if name not in (backend, "file"))],
         }
 
@@ -105,12 +110,12 @@ class Pipeline:
     def _settings(self, request: Mapping[str, Any]) -> dict[str, Any]:
         chosen = {name: request.get(name, default) for name, default in self.options().items()}
         chosen = {name: value[0] if isinstance(value, list) else value for name, value in chosen.items()}
-        members = int(self.config["members"])
-        votes = chosen["votes"]
+        votes, steps = chosen["votes"], chosen["growing_steps"]
+        endless = self.defaults["growing_steps"] is None and steps in AS_FAR_AS_IT_GOES
         return {
             "healthy_probability": _number(chosen, "healthy_probability", float, 0.0, 1.0),
-            "votes": votes if votes in (MEAN, MAJORITY) else _number(chosen, "votes", int, 1, members),
-            "growing_steps": _number(chosen, "growing_steps", int, 0, 10_000),
+            "votes": votes if votes in (MEAN, MAJORITY) else _number(chosen, "votes", int, 1, self.members),
+            "growing_steps": None if endless else _number(chosen, "growing_steps", int, 0, 10_000),
             "lungs_backend": _one_of(chosen, "lungs_backend", self.options()["lungs_backend"]),
         }
 

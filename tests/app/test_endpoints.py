@@ -11,8 +11,10 @@ import pytest
 from fastapi import FastAPI, HTTPException
 from fastapi.routing import APIRoute
 from httpx import ASGITransport, AsyncClient
+from monailabel.datastore.local import LocalDatastore
 from monailabel.endpoints import datastore, infer
 from monailabel.interfaces.app import MONAILabelApp
+from monailabel.tasks.infer.basic_infer import BasicInferTask
 
 from monailabel_app.lib.corrections_archive import upstream_download
 from monailabel_app.lib.dicom_endpoints import upstream_proxy
@@ -170,3 +172,5 @@ def test_monai_label_still_blocks_and_trusts() -> None:
     assert "os.path.exists(image_id)" in inspect.getsource(MONAILabelApp.infer)
     assert "http://127.0.0.1:" in inspect.getsource(MONAILabelApp._local_request)
     assert "background" not in inspect.getsource(upstream_download)
+    assert "assert len(dl) > 0" in inspect.getsource(LocalDatastore.get_dataset_archive)
+    assert 'setLevel(req.get("logging", "INFO").upper())' in inspect.getsource(BasicInferTask.__call__)

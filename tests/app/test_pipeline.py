@@ -65,6 +65,31 @@ def test_an_overlays_votes_are_what_clients_are_shown(tmp_path: Path) -> None:
         assert vote.votes == 2
 
 
+def test_an_overlay_may_let_lesions_grow_as_far_as_they_go(tmp_path: Path, pipeline: Pipeline) -> None:
+    overlay = tmp_path / "overlay.json"
+    overlay.write_text('{"growing_steps": null}')
+    endless = Pipeline(CONFIG, overlay)
+    for request in ({}, endless.options(), {"growing_steps": ""}):
+        lesions = step(endless, SegmentLesionsd, **request)
+        assert isinstance(lesions, SegmentLesionsd) and lesions.rule.growing_steps is None
+    lesions = step(endless, SegmentLesionsd, growing_steps="7")
+    assert isinstance(lesions, SegmentLesionsd) and lesions.rule.growing_steps == 7
+    with pytest.raises(InputError, match="growing_steps: expected a number from 0 to 10000, got None"):
+        pipeline.run({"growing_steps": None})
+
+
+def test_every_option_of_an_overlay_may_be_computed(tmp_path: Path) -> None:
+    overlay = tmp_path / "overlay.json"
+    overlay.write_text(
+        '{"members": "$2 + 1", "healthy_probability": "$0.9 + 0.05", "growing_steps": "$@members * 2",'
+        " \"lungs_backend\": \"$'class' + 'ical'\"}"
+    )
+    options = Pipeline(CONFIG, overlay).options()
+    assert options["votes"] == ["mean", "majority", "1", "2", "3"]
+    assert (options["healthy_probability"], options["growing_steps"]) == (pytest.approx(0.95), 6)
+    assert options["lungs_backend"] == ["classical", "joined", "nnunet"]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -109,6 +109,21 @@ def test_a_device_that_is_none_is_one_sentence(server: Server) -> None:
     assert answer.json()["detail"].startswith("device: expected one of ")
 
 
+@pytest.mark.parametrize("level", ["FOO", 5])
+def test_a_log_level_that_is_none_is_one_sentence(server: Server, level: object) -> None:
+    answer = infer(server, "lungs?image=covid_0", logging=level)
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith("logging: expected one of CRITICAL, ")
+
+
+def test_an_archive_without_corrections_is_a_404(server: Server) -> None:
+    for image, entry in server.client.datastore()["objects"].items():
+        if "final" in entry["labels"]:
+            requests.delete(f"{server.url}/datastore/label?id={image}&tag=final", timeout=60)
+    answer = requests.get(f"{server.url}/datastore/dataset", timeout=60)
+    assert (answer.status_code, answer.json()["detail"]) == (404, "There are no corrections yet.")
+
+
 def test_the_archive_of_the_corrections_goes_with_the_reply(server: Server, chests: Path) -> None:
     server.client.save_label("covid_0", str(truth_of(chests, "covid_0")))
     before = temporary(server)

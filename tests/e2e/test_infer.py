@@ -106,7 +106,7 @@ def test_missing_weights_are_one_sentence(cohort: Path, tmp_path: Path) -> None:
     ("setting", "sentence"),
     [
         ({"members": 5}, "model.pt: expected the 220 tensors of Ensemble"),
-        ({"output_dir": "/proc/nowhere"}, "/proc/nowhere/covid_0: results cannot be written here"),
+        ({"output_dir": "/proc/nowhere"}, "/proc/nowhere: results cannot be written here"),
     ],
     ids=["other weights", "unwritable output"],
 )

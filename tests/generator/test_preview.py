@@ -1,5 +1,8 @@
 """The montage on the command line."""
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -9,6 +12,7 @@ import torch
 
 from generator.preview import draw_montage, preview
 
+ROOT = Path(__file__).parents[2]
 AFFINE = np.diag([-1.6, -1.6, 2.0, 1.0])
 
 
@@ -49,9 +53,29 @@ def test_preview_refuses_what_it_cannot_use(tmp_path: Path) -> None:
         preview(out, spec="papper")
     with pytest.raises(ValueError, match="both --image and --lungs"):
         preview(out, image=image)
-    with pytest.raises(ValueError, match=r"other/lungs.nii.gz: .*\(60, 50, 39\)"):
+    with pytest.raises(ValueError, match=r"other/lungs.nii.gz: expected the shape .* got \(60, 50, 39\)$"):
+        preview(out, image=image, lungs=other)
+    nib.save(nib.Nifti1Image(np.ones((60, 50, 40), np.uint8), 2 * AFFINE), other)
+    with pytest.raises(ValueError, match=r"other/lungs.nii.gz: expected the affine of .*, got another one$"):
         preview(out, image=image, lungs=other)
     nib.save(nib.Nifti1Image(np.zeros((60, 50, 40), np.uint8), AFFINE), lungs)
     with pytest.raises(ValueError, match="lungs: expected some voxels above 0"):
         preview(out, image=image, lungs=lungs)
     assert not (tmp_path / "montage.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--spec", "papper"], "error: spec: expected one of paper, wide, .*, got 'papper'"),
+        (["--image", "no.nii.gz", "--lungs", "no.nii.gz"], r"error: [^\n]*no\.nii\.gz'"),
+    ],
+)
+def test_on_the_command_line_a_wrong_option_is_one_sentence(
+    tmp_path: Path, options: list[str], sentence: str
+) -> None:
+    command = [sys.executable, "-m", "generator", "preview", str(tmp_path / "montage.png"), *options]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert finished.returncode == 1
+    assert re.fullmatch(sentence, finished.stderr.strip())
+    assert not list(tmp_path.iterdir())

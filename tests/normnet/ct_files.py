@@ -3,8 +3,9 @@
 The phantom, 16 x 14 x 8 voxels of 0.8 x 0.7 x 2 mm, is tissue of 40 HU in air around a lung of -850 HU.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import nibabel as nib
 import numpy as np
@@ -68,9 +69,13 @@ def write_slices(
 
 
 def write_enhanced(
-    file: Path, ct: np.ndarray, heights: Sequence[float], rescales: Sequence[float] = (-1024.0,)
+    file: Path,
+    ct: np.ndarray,
+    heights: Sequence[float],
+    rescales: Sequence[float] = (-1024.0,),
+    orientations: Mapping[int, Sequence[float]] = MappingProxyType({}),
 ) -> None:
-    """Writes a multi-frame CT."""
+    """Writes a multi-frame CT; `orientations` are those of single frames that are not axial."""
     slices: list[Dataset] = []
     (single,) = write_slices(
         file.parent / "single", ct[:, :, :1], edit=lambda index, header: slices.append(header)
@@ -89,6 +94,10 @@ def write_enhanced(
         place.ImagePositionPatient = [*ORIGIN_LPS[:2], height]
         rescale.RescaleSlope, rescale.RescaleIntercept = 1, rescales[index % len(rescales)]
         rescale.RescaleType = "HU"
+        if index in orientations:
+            turn = Dataset()
+            turn.ImageOrientationPatient = list(orientations[index])
+            frame.PlaneOrientationSequence = [turn]
         frame.PlanePositionSequence, frame.PixelValueTransformationSequence = [place], [rescale]
         frames.append(frame)
     for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"):

@@ -198,6 +198,16 @@ def test_frames_of_different_rescale_are_refused(tmp_path: Path):
         read_ct(tmp_path / "ct.dcm")
 
 
+@pytest.mark.parametrize("frame", [1, 4, 7])
+def test_a_frame_of_another_orientation_is_refused(tmp_path: Path, frame: int):
+    heights = [2.0 * index for index in range(8)]
+    write_enhanced(tmp_path / "ct.dcm", phantom(), heights, orientations={frame: (0, 1, 0, 0, 0, -1)})
+    with pytest.raises(
+        InputError, match=r"ct\.dcm: expected the orientation \[1. 0. 0. 0. 1. 0.\] of the others"
+    ):
+        read_ct(tmp_path / "ct.dcm")
+
+
 def test_frames_out_of_order_are_refused(tmp_path: Path):
     write_enhanced(tmp_path / "ct.dcm", phantom(), [0, 2, 4, 6, 10, 8, 12, 14])
     with pytest.raises(InputError, match=r"ct\.dcm: expected a slice every 2 mm"):

@@ -133,6 +133,8 @@ def test_file_that_is_empty_is_an_error(tmp_path):
 def test_an_unknown_backend_is_an_error_that_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"joined, classical, nnunet, file.*got 'magic'"):
         SegmentLungsd(backend="magic")
+    with pytest.raises(InputError, match="got 5"):  # `--lungs_backend 5` is a number
+        SegmentLungsd(backend=5)
 
 
 @pytest.mark.parametrize("name", ["nnunet:", "classical:folder"])
@@ -144,6 +146,20 @@ def test_a_folder_is_named_with_the_backends_that_take_one(name):
 def test_nnunet_with_a_folder_that_holds_no_model_is_one_sentence(tmp_path):
     with pytest.raises(InputError, match=rf"^{tmp_path}: expected an nnU-Net v2 model folder"):
         SegmentLungsd(backend=f"nnunet:{tmp_path}")({"image": chest()})
+
+
+def test_a_wrong_model_of_the_joined_backend_is_not_blamed_on_the_ct(tmp_path):
+    with pytest.raises(InputError, match=rf"^{tmp_path}: expected an nnU-Net v2 model folder"):
+        SegmentLungsd(backend=f"joined:{tmp_path}")({"image": chest()})
+
+
+def test_an_error_of_the_lung_network_is_not_blamed_on_the_ct(monkeypatch):
+    def fail(*arguments):
+        raise ValueError("operands could not be broadcast")
+
+    monkeypatch.setattr(nnunet_lungs, "probability", fail)
+    with pytest.raises(ValueError, match=r"^operands could not be broadcast"):
+        SegmentLungsd(backend="joined")({"image": chest()})
 
 
 def test_nnunet_without_its_package_says_what_to_install(tmp_path, monkeypatch):

@@ -2,11 +2,13 @@
 
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from normnet.errors import InputError
+from normnet.reading import read_ct
 from normnet.studies import find_studies, load_datalist
 
 
@@ -59,6 +61,40 @@ def test_masks_beside_a_ct_belong_to_it_and_are_no_studies(tmp_path: Path):
     assert find_studies(tmp_path / "case.nii.gz")[0]["lungs"] == str(tmp_path / "case_lungs.nrrd")
 
 
+def test_links_that_lead_nowhere_are_listed_so_that_reading_says_so(tmp_path: Path):
+    touch(tmp_path / "case.nii.gz")
+    for name in ("gone.nii.gz", "case_exclude.nii.gz"):
+        (tmp_path / name).symlink_to(tmp_path / "unmounted" / name)
+    studies = find_studies(tmp_path)
+    assert [study["study"] for study in studies] == ["case", "gone"]
+    assert studies[0]["exclude"] == str(tmp_path / "case_exclude.nii.gz")
+    with pytest.raises(InputError, match=r"gone\.nii\.gz: expected a volume, but there is no such file"):
+        read_ct(studies[1]["image"])
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    touch(tmp_path / "case.nii.gz", tmp_path / "closed" / "other.nii.gz")
+    listed = Path.iterdir
+
+    def iterdir(folder: Path) -> Iterator[Path]:
+        if folder.name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    with pytest.raises(InputError, match=r"closed: expected a folder to read, .* \(Permission denied\)\.$"):
+        find_studies(tmp_path)
+
+
+def test_a_name_of_digits_comes_from_the_command_line_as_a_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    touch(tmp_path / "20230115" / "ct.nii.gz")
+    monkeypatch.chdir(tmp_path)
+    assert [study["study"] for study in find_studies(20230115)] == ["ct"]  # type: ignore[arg-type]
+    assert [item["study"] for item in load_datalist(20230115, "training")] == ["ct"]  # type: ignore[arg-type]
+
+
 def test_two_masks_of_one_kind_are_an_error(tmp_path: Path):
     touch(tmp_path / "case.nii.gz", tmp_path / "case_lungs.nrrd", tmp_path / "case_lungs.nii.gz")
     with pytest.raises(
@@ -71,6 +107,13 @@ def test_names_are_unique_and_safe_for_a_folder(tmp_path: Path):
     touch(tmp_path / "a" / "ct.nii.gz", tmp_path / "b" / "ct.nii.gz", tmp_path / "b" / "ct.nrrd")
     touch(tmp_path / "b" / "ct_a.nii.gz", tmp_path / "my scan: 1.nii.gz")
     assert names(tmp_path) == ["ct_a", "ct_a_2", "ct_b", "ct_b_2", "my_scan__1"]
+
+
+@pytest.mark.parametrize("others", [["report.json", "disagreement.nii.gz"], ["anomaly.nii.gz"], []])
+def test_the_results_of_any_method_are_no_studies(tmp_path: Path, others: list[str]):
+    masks = [f"{name}.nii.gz" for name in ("lesion", "healthy", "lungs")]
+    touch(tmp_path / "ct.nii.gz", *(tmp_path / "out" / "ct" / name for name in [*masks, *others]))
+    assert names(tmp_path) == ["ct"]
 
 
 def test_a_loop_of_links_ends(tmp_path: Path):

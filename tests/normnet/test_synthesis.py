@@ -1,5 +1,7 @@
 """The MONAI transform around the generator: keys, target, and one result for any number of workers."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from monai.transforms import Compose, RandFlipd
 from torch.utils.data import Dataset as TorchDataset
 
 from generator import SynthesisSpec
+from normnet.errors import InputError
 from normnet.intensity import TAU
 from normnet.synthesis import RandSynthesizeLesionsd
 
@@ -30,6 +33,24 @@ def test_writes_image_lesion_and_target() -> None:
     assert torch.equal(result["target"], ((data["image"] >= TAU) & ~lesion).byte())
     assert torch.equal(result["image"][~lesion], data["image"][~lesion])
     assert (result["image"][lesion] >= data["image"][lesion]).all()
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        ("papper", r"synthesis: expected one of .*paper.*, got 'papper'\."),
+        (["paper"], r"synthesis: expected one of .*, got \['paper'\]\."),
+        ({"small_count": 5}, r"synthesis: small_count: expected a pair 0 <= low <= high, got 5\."),
+        ({"small_radius": [9, 2]}, r"synthesis: small_radius: expected a pair .*, got \[9, 2\]\."),
+        (
+            {"smal_count": [5, 9]},
+            r"synthesis: expected constants out of small_count, small_radius, .*, got 'smal_count'\.",
+        ),
+    ],
+)
+def test_settings_that_cannot_be_are_one_sentence(spec: Any, sentence: str) -> None:
+    with pytest.raises(InputError, match=f"^{sentence}$"):
+        RandSynthesizeLesionsd(spec=spec)
 
 
 def test_keeps_the_affine() -> None:
