@@ -10,6 +10,7 @@ from monai.bundle import ConfigParser
 from monai.transforms import Compose
 
 from normnet import bundle_root
+from normnet.errors import input_error_in
 from normnet.intensity import scale_window
 from normnet.starting_weights import member_of_ensemble
 
@@ -84,6 +85,29 @@ def test_fibrosis_is_drawn_with_its_overlay_alone_and_is_healthy_tissue(
         "@synthetic_lesions"
     )  # which takes what is bright for healthy
     assert torch.equal(transform("fibrosis")(dict(slab))["image"], slab["image"])
+
+
+@pytest.mark.parametrize(
+    ("config", "volumes", "of_each"),
+    [
+        ("train", "slabs_per_batch", "patches_per_slab"),
+        ("baseline", "volumes_per_batch", "slices_per_volume"),
+    ],
+)
+def test_a_batch_size_and_a_number_of_iterations_are_kept_or_refused(
+    config: str, volumes: str, of_each: str
+) -> None:
+    parser = ConfigParser()
+    parser.read_config(f"{CONFIGS}/{config}.json")
+    parser["max_iterations"], parser["batch_size"] = 1050, 3 * parser[of_each]
+    assert parser.get_parsed_content("epoch_length") * 14 == 1050
+    assert parser.get_parsed_content(f"train::{volumes}") == 3
+    parser["batch_size"] = 3 * parser[of_each] // 2
+    parser.parse(reset=True)
+    with pytest.raises(Exception) as raised:
+        parser.get_parsed_content(f"train::{volumes}")
+    sentence = input_error_in(raised.value)
+    assert sentence is not None and of_each in str(sentence)
 
 
 @pytest.mark.parametrize(
