@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from monai.transforms import Compose
 
-from normnet.healthy_volumes import HealthyVolumes, content_hash
+from normnet import nnunet_lungs
+from normnet.healthy_volumes import HealthyVolumes, content_hash, healthy_transforms
 from tests.normnet.ct_files import phantom, write_itk, write_nifti
 
 
@@ -37,3 +38,24 @@ def test_the_files_are_looked_at_once(tmp_path: Path) -> None:
     write_nifti(tmp_path / "ct.nii.gz", phantom() + 50)
     assert volumes.content() == before
     assert HealthyVolumes([item], Compose([]), tmp_path / "cache").content() != before
+
+
+@pytest.mark.parametrize("kind", ["joined", "nnunet"])
+def test_another_lung_network_in_the_same_folder_counts(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = tmp_path / "models" / "lungs" / "fold_0" / "checkpoint_final.pth"
+    checkpoint.parent.mkdir(parents=True)
+
+    def named(lungs: str) -> str:
+        nnunet_lungs.model_hash.cache_clear()
+        transform = healthy_transforms(lungs=lungs)
+        return str(HealthyVolumes([], transform, tmp_path / "cache").transform_hash)
+
+    monkeypatch.setattr("normnet.healthy_volumes.bundle_root", lambda: str(tmp_path))
+    backends = [kind, f"{kind}:{checkpoint.parents[1]}", "classical"]
+    checkpoint.write_bytes(b"one network")
+    before = [named(lungs) for lungs in backends]
+    assert [named(lungs) for lungs in backends] == before
+    checkpoint.write_bytes(b"another one")
+    assert [named(lungs) == old for lungs, old in zip(backends, before, strict=True)] == [False, False, True]
