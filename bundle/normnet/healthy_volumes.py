@@ -17,6 +17,7 @@ from tqdm import tqdm
 from normnet import bundle_root
 from normnet.edges import RemoveErroneousEdgesd
 from normnet.exclusion import ExcludeFromLungsd, LoadExclusiond
+from normnet.intensity import TAU
 from normnet.lung_density import FULL_LUNG_HU
 from normnet.lungs import WITH_MODEL, LungBackend, SegmentLungsd
 from normnet.nnunet_lungs import model_hash
@@ -29,7 +30,7 @@ __all__ = ["SLAB_SLICES", "HealthyVolumes", "content_hash", "healthy_transforms"
 SLAB_SLICES = 32
 """Slices of a training volume (III-C1)."""
 
-CACHE_VERSION = 3
+CACHE_VERSION = 4
 """Raised when the preprocessing code changes what it computes, so that no old cache is read."""
 
 DATA_FILE = re.compile(rb"^(?:ElementDataFile *=|data ?file:) *(\S.*?)\s*$", re.IGNORECASE | re.MULTILINE)
@@ -42,6 +43,7 @@ def healthy_transforms(
     spacing: Sequence[float] = MODEL_SPACING,
     load_exclusion: MapTransform | None = None,
     full_lung_hu: float = FULL_LUNG_HU,
+    edge_tau: float = TAU,
 ) -> Compose:
     """Composes all that happens to a healthy CT before lesions are put in: file to H and M, erroneous edges removed.
 
@@ -50,6 +52,7 @@ def healthy_transforms(
         spacing: of the model's grid, mm.
         load_exclusion: writes `exclude`, the mask of what is left out; `normnet.exclusion.LoadExclusiond` by default.
         full_lung_hu: as `normnet.thorax.thorax_transforms` has it.
+        edge_tau: tissue at or above it may be an erroneous edge (`normnet.edges`).
 
     Returns:
         From a datalist item to `image` (1, X, Y, Z) float16 in [0, 1] and `lungs` (1, X, Y, Z) uint8.
@@ -61,8 +64,8 @@ def healthy_transforms(
             *thorax_transforms(
                 lungs=lungs, spacing=spacing, more_masks=("exclude",), full_lung_hu=full_lung_hu
             ),
+            RemoveErroneousEdgesd(keys="image", tau=edge_tau),  # before the cuts that leaving out makes
             ExcludeFromLungsd(keys="image"),
-            RemoveErroneousEdgesd(keys="image"),
             *stored(["lungs"]),
         ]
     )

@@ -10,9 +10,11 @@ from monai.bundle import ConfigParser
 from monai.transforms import Compose
 
 from normnet import bundle_root
+from normnet.edges import RemoveErroneousEdgesd
 from normnet.errors import input_error_in
-from normnet.intensity import scale_window
+from normnet.intensity import TAU, scale_window
 from normnet.starting_weights import member_of_ensemble
+from normnet.validation import BrightLesiond
 
 PATCH = (8, 8, 8)
 CONFIGS = f"{bundle_root()}/configs"
@@ -117,6 +119,17 @@ def test_training_counts_darker_tissue_than_inference_and_the_paper(files: list[
     parser = ConfigParser()
     parser.read_config([f"{CONFIGS}/{file}.json" for file in files])
     assert parser.get_parsed_content("tau") == pytest.approx(scale_window(torch.tensor(float(hu))).item())
+
+
+def test_erroneous_edges_begin_at_the_papers_t_or_with_its_config_at_the_trainings() -> None:
+    for overlays, tau in (([], TAU), (["paper"], 0.1)):
+        parser = ConfigParser()
+        parser.read_config([f"{CONFIGS}/{file}.json" for file in ("train", *overlays)])
+        parser["tau"] = 0.1
+        steps = parser.get_parsed_content("healthy_preprocessing").transforms
+        assert [step.tau for step in steps if isinstance(step, RemoveErroneousEdgesd)] == [pytest.approx(tau)]
+        bright = parser.get_parsed_content("validate::postprocessing").transforms[-1]
+        assert isinstance(bright, BrightLesiond) and bright.tau == 0.1
 
 
 @pytest.mark.parametrize("overlay", ["finetune", "warm_start"])
