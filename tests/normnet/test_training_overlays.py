@@ -86,6 +86,8 @@ def test_fibrosis_is_drawn_with_its_overlay_alone_and_is_healthy_tissue(
     assert steps.index("@fibrosis") < steps.index(
         "@synthetic_lesions"
     )  # which takes what is bright for healthy
+    parser["spacing"] = [1.6, 1.6, 2.0]
+    assert parser.get_parsed_content("fibrosis").transforms[0].spacing == (1.6, 1.6, 2.0)
     assert torch.equal(transform("fibrosis")(dict(slab))["image"], slab["image"])
 
 
