@@ -1,4 +1,4 @@
-"""What the ensemble calls healthy tissue: by the vote of its members (IV-B3), or by the mean of their logits."""
+"""What the ensemble calls healthy tissue: by the vote of its members (III-A, IV-E1), or by the mean of their logits."""
 
 from typing import Final, Literal
 
@@ -79,7 +79,7 @@ def mean_opinion(probability: torch.Tensor) -> torch.Tensor:
 def vote_healthy(
     probability: torch.Tensor, threshold: float = HEALTHY_PROBABILITY, votes: Votes = None
 ) -> torch.Tensor:
-    """Marks the voxels that the members call healthy (IV-B3).
+    """Marks the voxels that the members call healthy (III-A, IV-E1; the 0.95 is that of IV-B3).
 
     Args:
         probability: (K, X, Y, Z), each member's probability of healthy tissue, in [0, 1].
