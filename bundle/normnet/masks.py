@@ -11,7 +11,7 @@ from monai.transforms import Orientation
 from normnet.errors import InputError
 from normnet.reading import read_volume
 
-__all__ = ["check_label_values", "describe_grid", "read_mask"]
+__all__ = ["AFFINE_TOLERANCE", "check_label_values", "describe_grid", "read_mask"]
 
 AFFINE_TOLERANCE = 1e-3
 """Largest difference between two affines of one grid, mm."""
