@@ -9,7 +9,16 @@ import torch.nn.functional as F
 from generator.gaussian import Box, smooth, smoothing_matrix
 from generator.spec import PAPER, Range, SynthesisSpec
 
-__all__ = ["Ellipsoid", "Lesion", "draw_ellipsoids", "lesion_shapes", "merge_touching", "render"]
+__all__ = [
+    "LARGEST_SEED",
+    "Ellipsoid",
+    "Lesion",
+    "draw_ellipsoids",
+    "draw_uniform",
+    "lesion_shapes",
+    "merge_touching",
+    "render",
+]
 
 DISPLACEMENT_REACH = 4.0
 """Displacements beyond this do not enlarge the box in which a blob is drawn, standard deviations."""

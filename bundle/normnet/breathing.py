@@ -65,19 +65,26 @@ class RandBreathingd(RandomizableTransform, MapTransform):
         MapTransform.__init__(self, keys)
         RandomizableTransform.__init__(self, prob)
         self.lungs_key, self.shift, self.slices, self.share = lungs_key, shift, slices, share
+        self.drawn: dict[str, Any] = {}
+
+    def randomize(self, data: torch.Tensor) -> None:
+        """Draws whether anything moves in a lung mask, and how; nothing else is drawn in this class."""
+        super().randomize(None)
+        if not self._do_transform:
+            return
+        shift = self._between(self.shift) * int(self.R.choice([1, 1, 1, -1]))
+        first = int(self.R.randint(data.shape[-1]))
+        slices = slice(first, first + self._between(self.slices))
+        self.drawn = {"shift": shift, "slices": slices, "share": float(self.R.uniform(*self.share))}
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         data = dict(data)
-        self.randomize(None)
+        lungs = data[self.lungs_key][0] > 0
+        self.randomize(lungs)
         if not self._do_transform:
             return data
-        lungs = data[self.lungs_key][0] > 0
-        shift = self._between(self.shift) * int(self.R.choice([1, 1, 1, -1]))
-        first = int(self.R.randint(lungs.shape[-1]))
-        slices = slice(first, first + self._between(self.slices))
-        share = float(self.R.uniform(*self.share))
         for key in self.keys:
-            data[key] = with_ghost(data[key][0], lungs, shift=shift, slices=slices, share=share)[None]
+            data[key] = with_ghost(data[key][0], lungs, **self.drawn)[None]
         return data
 
     def _between(self, bounds: tuple[int, int]) -> int:

@@ -46,7 +46,7 @@ class BrightBatch(PrepareBatch):
 
 
 class BrightDiceCELoss(torch.nn.Module):
-    """Dice plus cross-entropy (IV-B3) over the bright voxels of a batch, taken as one."""
+    """Dice plus cross-entropy (III-A, Fig. 2) over the bright voxels of a batch, taken as one."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from normnet.boxes import boxes_round, widened
-from normnet.coarse_grid import block_factors, block_mean, grow, on_voxels, shrink, voxels_of
+from normnet.coarse_grid import block_factors, block_mean, dilate_by_ball, erode_by_ball, on_voxels, voxels_of
 from normnet.intensity import BRIGHT_HU
 from normnet.lung_sides import split_sides
 from normnet.surroundings import TISSUE_HU, NoLungsError, Surroundings
@@ -150,22 +150,23 @@ def _airways(coarse: np.ndarray, air: np.ndarray, lungs: np.ndarray, size: Seque
         tube = labels[box] == label
         if tube.shape[2] * size[2] >= AIRWAY_LENGTH_MM and box[2].stop > middle[2]:
             tubes[box] |= tube & (np.median(coarse[box][tube]) < AIRWAY_GAS_HU)
-    return grow(tubes, WALL_MM, size)
+    return dilate_by_ball(tubes, WALL_MM, size)
 
 
 def _gas_pockets(coarse: np.ndarray, lungs: np.ndarray, size: Sequence[float]) -> np.ndarray:
     """Gas in stomach, bowel or oesophagus, with its wall, where a thin wall joins it to the lungs."""
     darker = min(POCKET_HU, float(np.median(coarse[lungs])) - POCKET_BELOW_LUNG_HU)
     gas = lungs & (coarse < darker)
-    labels, _ = ndimage.label(grow(shrink(gas, POCKET_MM, size), POCKET_MM, size) & gas)
+    labels, _ = ndimage.label(dilate_by_ball(erode_by_ball(gas, POCKET_MM, size), POCKET_MM, size) & gas)
     pockets = np.zeros_like(gas)
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         near = widened(box, _in_voxels(POCKET_RING_MM[1], size))
         pocket = labels[near] == label
-        ring = grow(pocket, POCKET_RING_MM[1], size) & ~grow(pocket, POCKET_RING_MM[0], size)
+        inner, outer = (dilate_by_ball(pocket, mm, size) for mm in POCKET_RING_MM)
+        ring = outer & ~inner
         around = coarse[near][ring]
         if np.count_nonzero(around > TISSUE_HU) > np.count_nonzero(around > POCKET_HU) / 2:
-            pockets[near] |= grow(pocket, WALL_MM, size)
+            pockets[near] |= dilate_by_ball(pocket, WALL_MM, size)
     return pockets
 
 
@@ -180,8 +181,8 @@ def _close(lung: np.ndarray, coarse: np.ndarray, size: Sequence[float]) -> np.nd
     margin = int(np.ceil(DISEASE_MM / min(size))) + 1
     grown = np.pad(lung[box], margin, mode="edge")
     light = np.pad(coarse[box] < DISEASE_HU, margin, mode="edge")
-    grown |= light & shrink(grow(grown, DISEASE_MM, size), DISEASE_MM, size)
-    grown = ndimage.binary_fill_holes(shrink(grow(grown, VESSEL_MM, size), VESSEL_MM, size))
+    grown |= light & erode_by_ball(dilate_by_ball(grown, DISEASE_MM, size), DISEASE_MM, size)
+    grown = ndimage.binary_fill_holes(erode_by_ball(dilate_by_ball(grown, VESSEL_MM, size), VESSEL_MM, size))
     closed = np.zeros_like(lung)
     closed[box] = grown[(slice(margin, -margin),) * 3]
     return closed

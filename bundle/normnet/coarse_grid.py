@@ -9,7 +9,15 @@ import torch
 
 from normnet.boxes import Box, boxes_round
 
-__all__ = ["block_factors", "block_mean", "grow", "on_voxels", "shrink", "smooth_on_voxels", "voxels_of"]
+__all__ = [
+    "block_factors",
+    "block_mean",
+    "dilate_by_ball",
+    "erode_by_ball",
+    "on_voxels",
+    "smooth_on_voxels",
+    "voxels_of",
+]
 
 PADDING_HU, METAL_HU = -1024.0, 300.0
 """Values are clipped to these before averaging, HU, so that padding (-2048) and metal do not spread."""
@@ -98,7 +106,7 @@ def smooth_on_voxels(blocks: np.ndarray, factors: Sequence[int], shape: Sequence
     return smooth[0, 0].numpy()[tuple(slice(n) for n in shape)]
 
 
-def grow(mask: np.ndarray, radius_mm: float, size: Sequence[float]) -> np.ndarray:
+def dilate_by_ball(mask: np.ndarray, radius_mm: float, size: Sequence[float]) -> np.ndarray:
     """Dilates by a ball, of one voxel at least along each axis.
 
     Args:
@@ -107,17 +115,17 @@ def grow(mask: np.ndarray, radius_mm: float, size: Sequence[float]) -> np.ndarra
         size: voxel size along X, Y, Z in mm.
     """
     radius = [max(1, round(radius_mm / mm)) for mm in size]
-    grown = np.zeros(mask.shape, dtype=bool)
+    dilated = np.zeros(mask.shape, dtype=bool)
     for reached in boxes_round(mask, radius):
         image = sitk.GetImageFromArray(mask[reached].astype(np.uint8))
         ball = sitk.BinaryDilate(image, radius[::-1], sitk.sitkBall)  # SimpleITK's axes run backwards
-        grown[reached] = sitk.GetArrayViewFromImage(ball)
-    return grown
+        dilated[reached] = sitk.GetArrayViewFromImage(ball)
+    return dilated
 
 
-def shrink(mask: np.ndarray, radius_mm: float, size: Sequence[float]) -> np.ndarray:
-    """Erodes by the same ball as `grow`; the field's edge does not erode."""
-    shrunk = np.zeros(mask.shape, dtype=bool)
+def erode_by_ball(mask: np.ndarray, radius_mm: float, size: Sequence[float]) -> np.ndarray:
+    """Erodes by the same ball as `dilate_by_ball`; the field's edge does not erode."""
+    eroded = np.zeros(mask.shape, dtype=bool)
     for near in boxes_round(mask, 1):
-        shrunk[near] = ~grow(~mask[near], radius_mm, size)
-    return shrunk
+        eroded[near] = ~dilate_by_ball(~mask[near], radius_mm, size)
+    return eroded

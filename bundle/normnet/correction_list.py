@@ -81,6 +81,7 @@ def volumes_without_lesions(
     lungs: str = "classical",
     spacing: Sequence[float] = MODEL_SPACING,
     full_lung_hu: float = FULL_LUNG_HU,
+    edge_tau: float = TAU,
 ) -> HealthyVolumes:
     """Gives the lungs that synthetic lesions are put into: healthy CTs, or what is free of lesions in corrected ones.
 
@@ -91,15 +92,18 @@ def volumes_without_lesions(
         lungs: name of the lung backend.
         spacing: of the model's grid, mm.
         full_lung_hu: as `normnet.thorax.thorax_transforms` has it.
+        edge_tau: as `normnet.healthy_volumes.healthy_transforms` has it.
 
     Raises:
         InputError: there are neither.
     """
-    if _read(Path(dataset_dir) / "dataset.json").get(section):
-        healthy = healthy_transforms(lungs=lungs, spacing=tuple(spacing), full_lung_hu=full_lung_hu)
-        return HealthyVolumes(load_datalist(dataset_dir, section), healthy, cache_dir)
-    lesion_free = lesion_free_transforms(lungs=lungs, spacing=tuple(spacing), full_lung_hu=full_lung_hu)
-    return HealthyVolumes(load_corrections(dataset_dir, section), lesion_free, cache_dir)
+    healthy = bool(_read(Path(dataset_dir) / "dataset.json").get(section))
+    transforms = healthy_transforms if healthy else lesion_free_transforms
+    return HealthyVolumes(
+        load_datalist(dataset_dir, section) if healthy else load_corrections(dataset_dir, section),
+        transforms(lungs=lungs, spacing=tuple(spacing), full_lung_hu=full_lung_hu, edge_tau=edge_tau),
+        cache_dir,
+    )
 
 
 def _read(listing: Path) -> dict[str, Any]:

@@ -57,6 +57,7 @@ def lesion_free_transforms(
     lungs: str = "classical",
     spacing: Sequence[float] = MODEL_SPACING,
     full_lung_hu: float = FULL_LUNG_HU,
+    edge_tau: float = TAU,
 ) -> Compose:
     """Composes what makes a healthy volume of a corrected scan: the lesions are left out of its lungs.
 
@@ -64,6 +65,7 @@ def lesion_free_transforms(
         lungs: name of the lung backend.
         spacing: of the model's grid, mm.
         full_lung_hu: as `normnet.thorax.thorax_transforms` has it.
+        edge_tau: as `normnet.healthy_volumes.healthy_transforms` has it.
 
     Returns:
         From `image` and `exclude`, both paths, to the volumes of `normnet.healthy_volumes.healthy_transforms`.
@@ -73,6 +75,7 @@ def lesion_free_transforms(
         spacing=spacing,
         load_exclusion=LoadLesionsd(keys="image"),
         full_lung_hu=full_lung_hu,
+        edge_tau=edge_tau,
     )
 
 

@@ -14,7 +14,7 @@ def vote_entropy(
 ) -> torch.Tensor:
     """Measures the members' disagreement as the entropy of their votes.
 
-    The paper votes (IV-B3) and throws the split away; the split is the ensemble's own uncertainty.
+    The paper votes (III-A, IV-E1) and throws the split away; the split is the ensemble's own uncertainty.
 
     Args:
         probability: (K, X, Y, Z), each member's probability of healthy tissue, in [0, 1].

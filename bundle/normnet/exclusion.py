@@ -1,4 +1,8 @@
-"""Parts of a healthy CT that are left out of training, such as the slices that hold a nodule (IV-A1)."""
+"""Parts of a healthy CT that are left out of training, such as the slices that hold a nodule (IV-A1).
+
+The paper "removes" such slices. Here they are blanked in place, as no lung, so that slices which are no neighbours in
+the patient do not become neighbours in the volume.
+"""
 
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -55,7 +59,7 @@ class LoadExclusiond(MapTransform):
 
 
 class ExcludeFromLungsd(MapTransform):
-    """Takes what is left out of training out of the lung mask and the image.
+    """Takes what is left out of training out of the lung mask and the image, which keep their size.
 
     Args:
         keys: thorax area, (1, X, Y, Z), in [0, 1].

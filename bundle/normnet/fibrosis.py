@@ -76,6 +76,7 @@ class RandFibrosisd(RandomizableTransform, MapTransform):
         cell_mm: least and most distance between walls, mm.
         wall_share: least and most share that walls make up.
         brightness: least and most of a wall, on the scaled image; 0.4 is -440 HU, 0.9 is 10 HU.
+        spacing: voxel size of the model's grid, mm.
     """
 
     def __init__(
@@ -86,24 +87,29 @@ class RandFibrosisd(RandomizableTransform, MapTransform):
         cell_mm: tuple[float, float] = (4.0, 10.0),
         wall_share: tuple[float, float] = (0.15, 0.5),
         brightness: tuple[float, float] = (0.4, 0.9),
+        spacing: Sequence[float] = MODEL_SPACING,
     ) -> None:
         MapTransform.__init__(self, keys)
         RandomizableTransform.__init__(self, prob)
-        self.lungs_key = lungs_key
-        self.cell_mm, self.wall_share, self.brightness = cell_mm, wall_share, brightness
+        self.lungs_key, self.spacing = lungs_key, tuple(spacing)
+        self.bounds = {"cell_mm": cell_mm, "wall_share": wall_share, "brightness": brightness}
+        self.drawn: dict[str, float] = {}
+        self.seed = 0
+
+    def randomize(self, data: None = None) -> None:
+        """Draws whether there is fibrosis, what it is like, and the seed of its walls; nothing else is drawn here."""
+        super().randomize(data)
+        if self._do_transform:
+            self.drawn = {name: float(self.R.uniform(*bounds)) for name, bounds in self.bounds.items()}
+            self.seed = int(self.R.randint(2**31 - 1))
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         data = dict(data)
-        self.randomize(None)
+        self.randomize()
         if not self._do_transform:
             return data
         lungs = data[self.lungs_key][0] > 0
-        cell_mm, wall_share, brightness = (
-            float(self.R.uniform(*bounds)) for bounds in (self.cell_mm, self.wall_share, self.brightness)
-        )
-        rng = torch.Generator().manual_seed(int(self.R.randint(2**31 - 1)))
         for key in self.keys:
-            data[key] = with_fibrosis(
-                data[key][0], lungs, cell_mm=cell_mm, wall_share=wall_share, brightness=brightness, rng=rng
-            )[None]
+            rng = torch.Generator().manual_seed(self.seed)
+            data[key] = with_fibrosis(data[key][0], lungs, **self.drawn, rng=rng, spacing=self.spacing)[None]
         return data

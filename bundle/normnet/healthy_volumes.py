@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,13 @@ from monai.data.utils import pickle_hashing
 from monai.transforms import Compose, EnsureTyped, MapTransform, SelectItemsd
 from tqdm import tqdm
 
+from normnet import bundle_root
 from normnet.edges import RemoveErroneousEdgesd
 from normnet.exclusion import ExcludeFromLungsd, LoadExclusiond
+from normnet.intensity import TAU
 from normnet.lung_density import FULL_LUNG_HU
+from normnet.lungs import WITH_MODEL, LungBackend, SegmentLungsd
+from normnet.nnunet_lungs import model_hash
 from normnet.reading import LoadCTd
 from normnet.thorax import MODEL_SPACING, thorax_transforms
 from normnet.whole_file import written_whole
@@ -25,7 +30,7 @@ __all__ = ["SLAB_SLICES", "HealthyVolumes", "content_hash", "healthy_transforms"
 SLAB_SLICES = 32
 """Slices of a training volume (III-C1)."""
 
-CACHE_VERSION = 3
+CACHE_VERSION = 4
 """Raised when the preprocessing code changes what it computes, so that no old cache is read."""
 
 DATA_FILE = re.compile(rb"^(?:ElementDataFile *=|data ?file:) *(\S.*?)\s*$", re.IGNORECASE | re.MULTILINE)
@@ -38,6 +43,7 @@ def healthy_transforms(
     spacing: Sequence[float] = MODEL_SPACING,
     load_exclusion: MapTransform | None = None,
     full_lung_hu: float = FULL_LUNG_HU,
+    edge_tau: float = TAU,
 ) -> Compose:
     """Composes all that happens to a healthy CT before lesions are put in: file to H and M, erroneous edges removed.
 
@@ -46,6 +52,7 @@ def healthy_transforms(
         spacing: of the model's grid, mm.
         load_exclusion: writes `exclude`, the mask of what is left out; `normnet.exclusion.LoadExclusiond` by default.
         full_lung_hu: as `normnet.thorax.thorax_transforms` has it.
+        edge_tau: tissue at or above it may be an erroneous edge (`normnet.edges`).
 
     Returns:
         From a datalist item to `image` (1, X, Y, Z) float16 in [0, 1] and `lungs` (1, X, Y, Z) uint8.
@@ -57,8 +64,8 @@ def healthy_transforms(
             *thorax_transforms(
                 lungs=lungs, spacing=spacing, more_masks=("exclude",), full_lung_hu=full_lung_hu
             ),
+            RemoveErroneousEdgesd(keys="image", tau=edge_tau),  # before the cuts that leaving out makes
             ExcludeFromLungsd(keys="image"),
-            RemoveErroneousEdgesd(keys="image"),
             *stored(["lungs"]),
         ]
     )
@@ -76,8 +83,8 @@ def stored(masks: Sequence[str]) -> list[MapTransform]:
 class HealthyVolumes(PersistentDataset):
     """Healthy lungs on the model's grid, computed at first use and read from `cache_dir` afterwards.
 
-    The cache follows the content of the files and the parameters of the transforms: changed ones are computed anew. The
-    files are looked at once; at each draw they would be hundreds of megabytes.
+    The cache follows the content of the files, the parameters of the transforms and the network that finds the lungs:
+    changed ones are computed anew. The files are looked at once; at each draw they would be hundreds of megabytes.
 
     Args:
         data: datalist items: `image`, and where given `lungs`, `exclude`, `exclude_slices`.
@@ -92,7 +99,7 @@ class HealthyVolumes(PersistentDataset):
             transform=transform,
             cache_dir=cache_dir,
             hash_func=self.hash_of,
-            hash_transform=pickle_hashing,
+            hash_transform=_hash_of_transforms,
         )
 
     def prepare(self) -> "HealthyVolumes":
@@ -139,6 +146,23 @@ def content_hash(item: Mapping[str, Any]) -> bytes:
         else:
             digest.update(repr(item[key]).encode())
     return digest.hexdigest()[:32].encode()
+
+
+def _hash_of_transforms(transforms: Sequence[Any]) -> bytes:
+    """Names transforms by their parameters, and by the network that they ask: another may have come to its folder."""
+    networks = [
+        model_hash(str(folder))
+        for step in transforms
+        if isinstance(step, SegmentLungsd) and (folder := _network_of(step.lung_backend))
+    ]
+    return pickle_hashing([*transforms, *networks])
+
+
+def _network_of(backend: LungBackend) -> Path | None:
+    """Finds the nnU-Net model folder that a lung backend asks; None where it asks none."""
+    kind, given = (backend.func, backend.keywords) if isinstance(backend, partial) else (backend, {})
+    own = Path(bundle_root()) / "models" / "lungs"
+    return Path(given.get("model") or own) if kind in WITH_MODEL.values() else None
 
 
 def _files(path: Path) -> Iterator[Path]:

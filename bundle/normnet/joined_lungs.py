@@ -8,7 +8,14 @@ from scipy import ndimage
 
 from normnet import classical_lungs, nnunet_lungs
 from normnet.boxes import boxes_round, widened
-from normnet.coarse_grid import block_factors, block_mean, grow, shrink, smooth_on_voxels, voxels_of
+from normnet.coarse_grid import (
+    block_factors,
+    block_mean,
+    dilate_by_ball,
+    erode_by_ball,
+    smooth_on_voxels,
+    voxels_of,
+)
 from normnet.intensity import BRIGHT_HU
 from normnet.surroundings import body_tissue
 
@@ -70,7 +77,7 @@ def join(
         (X, Y, Z) bool: dense, in the body, thick, and beside `aerated`.
     """
     dense = by_network & ~aerated & (coarse >= BRIGHT_HU) & body_tissue(coarse, size)
-    thick = grow(shrink(dense, THIN_MM, size), THIN_MM, size) & dense
+    thick = dilate_by_ball(erode_by_ball(dense, THIN_MM, size), THIN_MM, size) & dense
     labels, _ = ndimage.label(thick)
     joined = np.zeros_like(thick)
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
@@ -78,7 +85,7 @@ def join(
         part = labels[near] == label
         shell = ndimage.binary_dilation(part) & ~part
         joined[near] |= part & (aerated[near][shell].mean() >= MIN_CONTACT)
-    return grow(joined, THIN_MM, size) & dense  # into the corners, which a ball leaves out
+    return dilate_by_ball(joined, THIN_MM, size) & dense  # into the corners, which a ball leaves out
 
 
 def on_ct_grid(

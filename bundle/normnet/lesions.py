@@ -15,7 +15,7 @@ from normnet.errors import InputError
 from normnet.growing import GROWING_STEPS, grow
 from normnet.intensity import TAU
 from normnet.smoothing import mean_filter
-from normnet.vote import HEALTHY_PROBABILITY, SUREST, Votes, refuse_other_votes, vote_healthy
+from normnet.vote import HEALTHY_PROBABILITY, MAJORITY, SUREST, Votes, refuse_other_votes, vote_healthy
 
 __all__ = [
     "LesionRule",
@@ -98,13 +98,14 @@ def lesion_stages(
 ) -> LesionStages:
     """Computes every step of Fig. 4 (III-D).
 
-    (d) and (f) carry intensities, not ones: with ones, (g) would be nearly the whole lung. The seed and the
-    support are cut to the lungs, so that growth cannot pass through the chest wall.
+    (d) and (f) carry intensities, not ones: with ones, (g) would be nearly the whole lung. For (d) the paper's text
+    would allow ones too ("subtracting the predicted healthy part from lung mask": mask minus mask); it is read as (f)
+    is. The seed and the support are cut to the lungs, so that growth cannot pass through the chest wall.
 
     Args:
         image: (X, Y, Z) float32, the thorax area H in [0, 1].
         lungs: (X, Y, Z) bool.
-        healthy: (X, Y, Z) bool, the ensemble's vote.
+        healthy: (X, Y, Z) bool, the healthy tissue to subtract.
         rule: the parameters; None is the paper's.
 
     Returns:
@@ -129,14 +130,14 @@ def lesion_stages(
 
 
 def segment_lesions(
-    image: torch.Tensor, lungs: torch.Tensor, healthy: torch.Tensor, *, params: LesionRule | None = None
+    image: torch.Tensor, lungs: torch.Tensor, healthy: torch.Tensor, *, rule: LesionRule | None = None
 ) -> torch.Tensor:
-    """Turns the vote into the lesion mask (III-D): the last stage of `lesion_stages`, same arguments.
+    """Turns the healthy tissue into the lesion mask (III-D): the last stage of `lesion_stages`, same arguments.
 
     Returns:
         (X, Y, Z) bool, inside the lungs.
     """
-    return lesion_stages(image, lungs, healthy, params).lesion
+    return lesion_stages(image, lungs, healthy, rule).lesion
 
 
 class VoteHealthyd(MapTransform):
@@ -170,7 +171,7 @@ class VoteHealthyd(MapTransform):
         image_key: str = "image",
         lungs_key: str = "lungs",
         threshold: float = HEALTHY_PROBABILITY,
-        votes: Votes = None,
+        votes: Votes = MAJORITY,
         tau: float = TAU,
         members: int | None = None,
     ) -> None:
@@ -224,10 +225,11 @@ class MeanProbabilityd(MapTransform):
 
 
 class SegmentLesionsd(MapTransform):
-    """Turns the vote into the lesion mask (III-D, Fig. 4).
+    """Turns the healthy tissue into the lesion mask (III-D, Fig. 4).
 
     Args:
-        keys: the vote, (1, X, Y, Z): what Fig. 4 subtracts.
+        keys: the healthy tissue that Fig. 4 subtracts, (1, X, Y, Z). The bright one, `healthy`, and not the whole
+            `vote`: what the networks say below tau is not trained, and the paper's GT is 0 there.
         lesion_key: where the lesion mask goes, (1, X, Y, Z) uint8, on the image's grid.
         image_key: thorax area H, (1, X, Y, Z), in [0, 1].
         lungs_key: lung mask, (1, X, Y, Z).
@@ -239,7 +241,7 @@ class SegmentLesionsd(MapTransform):
 
     def __init__(
         self,
-        keys: KeysCollection = "vote",
+        keys: KeysCollection = "healthy",
         lesion_key: str = "lesion",
         image_key: str = "image",
         lungs_key: str = "lungs",
@@ -254,7 +256,7 @@ class SegmentLesionsd(MapTransform):
         for key in self.key_iterator(data):
             device = data[key].device
             image, lungs = _plain(data[self.image_key], device), _plain(data[self.lungs_key], device)
-            lesion = segment_lesions(image, lungs > 0, _plain(data[key], device) > 0, params=self.rule)
+            lesion = segment_lesions(image, lungs > 0, _plain(data[key], device) > 0, rule=self.rule)
             data[self.lesion_key] = _like(data[self.image_key], lesion.to(torch.uint8))
         return data
 

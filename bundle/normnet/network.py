@@ -98,7 +98,8 @@ ARCHITECTURES: dict[str, Callable[[], torch.nn.Module]] = {
 """Networks that were compared at equal training time; `docs/networks.md` holds the table."""
 
 ARCHITECTURE = "subpixel_unet"
-"""The bundle's own; `unet` is the paper's, MONAI's U-Net of its time."""
+"""The bundle's own. The paper says "3D U-Net [31] as backbone, implemented by MONAI" (IV-B3) and no more. `unet`,
+MONAI's U-Net of its time, stands for it; widths, depth, norm and the lack of residual units are decisions."""
 
 
 def member_network(architecture: str = ARCHITECTURE) -> torch.nn.Module:

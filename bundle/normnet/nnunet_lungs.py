@@ -1,5 +1,6 @@
 """The lungs by an nnU-Net v2 model folder, through nnunetv2's own predictor (IV-B2)."""
 
+import hashlib
 from contextlib import redirect_stdout
 from functools import cache
 from io import StringIO
@@ -11,7 +12,7 @@ import torch
 
 from normnet.errors import InputError
 
-__all__ = ["load_predictor", "probability", "segment"]
+__all__ = ["load_predictor", "model_hash", "probability", "segment"]
 
 CHECKPOINT = "checkpoint_final.pth"
 """What nnU-Net's training writes when it has finished."""
@@ -58,6 +59,18 @@ def load_predictor(model: str, folds: tuple[int, ...] | None = None) -> Any:
         )
         predictor.initialize_from_trained_model_folder(model, use_folds=folds or every_fold)
     return predictor
+
+
+@cache
+def model_hash(model: str) -> str:
+    """Names a model folder by the content of its plans and folds; read once a process, as `load_predictor` does."""
+    digest = hashlib.sha256()
+    folder = Path(model)
+    for path in [folder / "plans.json", *sorted(folder.glob(f"fold_*/{CHECKPOINT}"))]:
+        if path.is_file():
+            with path.open("rb") as file:
+                digest.update(path.parent.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def segment(ct: np.ndarray, spacing: tuple[float, ...], model: str) -> np.ndarray:

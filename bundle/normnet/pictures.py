@@ -15,7 +15,7 @@ from normnet.boxes import boxes_round
 from normnet.report import MM3_PER_ML
 from normnet.whole_file import written_whole
 
-__all__ = ["axial_slices", "overlay_picture"]
+__all__ = ["LUNG_WINDOW_HU", "axial_slices", "overlay_picture"]
 
 LUNG_WINDOW_HU = (-1350.0, 150.0)
 """The usual lung window: level -600, width 1500."""

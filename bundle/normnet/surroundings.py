@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from normnet.coarse_grid import grow, shrink
+from normnet.coarse_grid import dilate_by_ball, erode_by_ball
 
 __all__ = ["TISSUE_HU", "NoLungsError", "Surroundings", "body_tissue"]
 
@@ -61,7 +61,7 @@ class Surroundings:
         for tissue, air in zip(_met(body), _met(outside), strict=True):
             enclosed += tissue
             open_ways += air & ~tissue
-        return cls(body, outside, grow(outside, SKIN_MM, size), enclosed, open_ways)
+        return cls(body, outside, dilate_by_ball(outside, SKIN_MM, size), enclosed, open_ways)
 
 
 def body_tissue(coarse: np.ndarray, size: Sequence[float]) -> np.ndarray:
@@ -78,12 +78,12 @@ def body_tissue(coarse: np.ndarray, size: Sequence[float]) -> np.ndarray:
         NoLungsError: there is none.
     """
     tissue = coarse > TISSUE_HU
-    labels, _ = ndimage.label(shrink(tissue, COUCH_MM, size))
+    labels, _ = ndimage.label(erode_by_ball(tissue, COUCH_MM, size))
     if not labels.any():
         raise NoLungsError(
             f"no lungs: no body, only {tissue.mean():.0%} of the field lies above {TISSUE_HU:.0f} HU"
         )
-    return tissue & grow(labels == np.bincount(labels[labels > 0]).argmax(), COUCH_MM, size)
+    return tissue & dilate_by_ball(labels == np.bincount(labels[labels > 0]).argmax(), COUCH_MM, size)
 
 
 def _outside_air(coarse: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Handlers of a training run: progress, a checkpoint to go on from, the learning rate, the member's final weights."""
+"""A training run: its lengths, and its handlers for progress, checkpoint, learning rate and the final weights."""
 
 import math
 from pathlib import Path
@@ -12,7 +12,55 @@ from tqdm import tqdm
 from normnet.checkpoints import fit_weights, read_checkpoint, save_weights, write_checkpoint
 from normnet.errors import InputError
 
-__all__ = ["FallingRate", "ResumableCheckpoint", "SaveMember", "TrainingProgress", "completed_iterations"]
+__all__ = [
+    "FallingRate",
+    "ResumableCheckpoint",
+    "SaveMember",
+    "TrainingProgress",
+    "completed_iterations",
+    "epoch_length",
+    "volumes_per_batch",
+]
+
+
+def epoch_length(iterations: int, longest: int) -> int:
+    """Chooses the iterations of an epoch so that whole epochs make up a training's, or as few more as can be.
+
+    Args:
+        iterations: of the training.
+        longest: most iterations of an epoch. One of several has more than half as many: each ends with a validation.
+
+    Raises:
+        InputError: a number that is not whole and positive.
+    """
+    for name, number in (("max_iterations", iterations), ("epoch_iterations", longest)):
+        if not isinstance(number, int) or number < 1:
+            raise InputError(f"{name}: expected a whole number of at least 1, found {number!r}.")
+    if iterations <= longest:
+        return iterations
+    return min(range(longest, longest // 2, -1), key=lambda length: -iterations % length)
+
+
+def volumes_per_batch(batch_size: int, *, of_each: int, name: str, processes: int = 1) -> int:
+    """Tells from how many volumes a process takes its part of a batch.
+
+    Args:
+        batch_size: patches or slices of a batch.
+        of_each: how many come from one volume.
+        name: of the setting that says so, for errors.
+        processes: that share a batch; each takes one volume at least, so that more of them than a batch has volumes
+            make it larger.
+
+    Raises:
+        InputError: `batch_size` is not made up of whole volumes, as many for each process.
+    """
+    volumes, left = divmod(batch_size, of_each)
+    if volumes < 1 or left or (volumes > processes and volumes % processes):
+        shared = f" that {processes} processes can share" if processes > 1 else ""
+        raise InputError(
+            f"batch_size: expected a multiple of {name}{shared}, found batch_size {batch_size} and {name} {of_each}."
+        )
+    return max(1, volumes // processes)
 
 
 def completed_iterations(checkpoint: str | Path) -> int:

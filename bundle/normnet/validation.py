@@ -49,17 +49,22 @@ class BrightLesiond(MapTransform):
         keys: the lesion mask, (1, X, Y, Z).
         image_key: the image with the lesions, (1, X, Y, Z) in [0, 1].
         bright_key: where the mask goes.
+        tau: tissue at or above it is bright, as in the training's target.
     """
 
     def __init__(
-        self, keys: KeysCollection = "lesion", image_key: str = "image", bright_key: str = "bright_lesion"
+        self,
+        keys: KeysCollection = "lesion",
+        image_key: str = "image",
+        bright_key: str = "bright_lesion",
+        tau: float = TAU,
     ) -> None:
         super().__init__(keys)
-        self.image_key, self.bright_key = image_key, bright_key
+        self.image_key, self.bright_key, self.tau = image_key, bright_key, tau
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         data = dict(data)
         for key in self.keys:
             image = data[self.image_key]
-            data[self.bright_key] = (data[key].to(image.device) > 0) & (image >= TAU)
+            data[self.bright_key] = (data[key].to(image.device) > 0) & (image >= self.tau)
         return data

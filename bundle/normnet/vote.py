@@ -1,4 +1,4 @@
-"""What the ensemble calls healthy tissue: by the vote of its members (IV-B3), or by the mean of their logits."""
+"""What the ensemble calls healthy tissue: by the vote of its members (III-A, IV-E1), or by the mean of their logits."""
 
 from typing import Final, Literal
 
@@ -28,8 +28,8 @@ MAJORITY: Final = "majority"
 MEAN: Final = "mean"
 """In the place of a number of votes: the members' logits are averaged, and the threshold is that of their mean."""
 
-Votes = int | Literal["majority", "mean"] | None
-"""How the members decide: by so many votes, by the majority (None as well), by their mean."""
+Votes = int | Literal["majority", "mean"]
+"""How the members decide: by so many votes, by the majority, by their mean."""
 
 SUREST = 1 - 2**-11
 """As sure as a member may be of anything: the last step of float16 below 1, in which the probabilities are kept."""
@@ -77,15 +77,15 @@ def mean_opinion(probability: torch.Tensor) -> torch.Tensor:
 
 
 def vote_healthy(
-    probability: torch.Tensor, threshold: float = HEALTHY_PROBABILITY, votes: Votes = None
+    probability: torch.Tensor, threshold: float = HEALTHY_PROBABILITY, votes: Votes = MAJORITY
 ) -> torch.Tensor:
-    """Marks the voxels that the members call healthy (IV-B3).
+    """Marks the voxels that the members call healthy (III-A, IV-E1; the 0.95 is that of IV-B3).
 
     Args:
         probability: (K, X, Y, Z), each member's probability of healthy tissue, in [0, 1].
         threshold: a member votes for a voxel when its probability is strictly above it; with "mean", the members
             together have to be (`mean_opinion`).
-        votes: how many votes it takes, 1..K; "majority" or None, more than half; "mean", none.
+        votes: how many votes it takes, 1..K; "majority", more than half; "mean", none.
 
     Returns:
         (X, Y, Z) bool, on the device of the input.
@@ -98,7 +98,7 @@ def vote_healthy(
     refuse_other_votes(votes, members)
     if votes == MEAN:
         return mean_opinion(probability) > threshold
-    needed = majority(members) if votes is None or votes == MAJORITY else votes
+    needed = majority(members) if votes == MAJORITY else votes
     return count_votes(probability, threshold) >= needed
 
 
@@ -106,9 +106,9 @@ def refuse_other_votes(votes: Votes, members: int) -> None:
     """Refuses a way to decide that so many members do not have.
 
     Raises:
-        InputError: votes is no number of 1..members, nor "majority", "mean" or None.
+        InputError: votes is no number of 1..members, nor "majority" or "mean".
     """
-    if votes not in (None, MAJORITY, MEAN, *range(1, members + 1)):
+    if votes not in (MAJORITY, MEAN, *range(1, members + 1)):
         raise InputError(
             f"votes: expected between 1 and {members} votes of {members} members, got {votes!r} "
             f"({MAJORITY} or {MEAN} would do)."

@@ -80,6 +80,31 @@ def test_the_ensemble_skips_what_is_trained_and_merges(trained: Path, cohort: Pa
     assert any(not torch.equal(first[name], second[name]) for name in first)
 
 
+def test_a_warm_start_goes_on_from_the_ensembles_weights_and_resumes(
+    cohort: Path, weights: Path, tmp_path: Path
+) -> None:
+    start = read_checkpoint(weights)
+
+    def run(iterations: int) -> str:
+        options = settings(cohort, tmp_path, member=1, checkpoint=weights, max_iterations=iterations)
+        finished = python(*bundle_command("training", ["train", "warm_start"], **options), cwd=tmp_path)
+        assert finished.returncode == 0, finished.stderr
+        return finished.stderr
+
+    run(2)
+    assert completed_iterations(tmp_path / "runs" / "member_1" / "checkpoint.pt") == 2
+    trained = read_checkpoint(tmp_path / "models" / "member_1.pt")
+    steps = [
+        float((trained[name] - start[f"members.1.{name}"]).abs().max())
+        for name in trained
+        if "weight" in name
+    ]
+    # Adam moves no weight further than about the learning rate, 0.002, in one of the two iterations.
+    assert 0 < max(steps) < 0.01
+    assert "2/4" in (bar := run(4)) and "0/4" not in bar
+    assert completed_iterations(tmp_path / "runs" / "member_1" / "checkpoint.pt") == 4
+
+
 def test_two_processes_train_one_member(cohort: Path, tmp_path: Path) -> None:
     words = bundle_command(
         "training", ["train", "multi_gpu_train"], **settings(cohort, tmp_path, max_iterations=2)

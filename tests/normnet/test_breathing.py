@@ -44,3 +44,14 @@ def test_the_transform_moves_as_often_as_asked_and_leaves_its_input(lungs: torch
     assert all(image.min() >= 0 and image.max() <= 1 for image in moved)
     still = RandBreathingd(prob=0.0)(item)["image"]
     assert torch.equal(still, before)
+
+
+def test_all_that_is_drawn_is_drawn_in_randomize(
+    lungs: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = {"image": 0.1 * lungs[None].float(), "lungs": lungs[None].to(torch.uint8)}
+    move = RandBreathingd(prob=1.0, shift=(5, 5), slices=(3, 15)).set_random_state(seed=2)
+    moved = move(item)["image"]
+    monkeypatch.setattr(move, "randomize", lambda data: None)
+    assert all(torch.equal(move(item)["image"], moved) for _ in range(10))
+    assert torch.equal(with_ghost(item["image"][0], lungs, **move.drawn)[None], moved)

@@ -36,6 +36,7 @@ def test_an_area_with_exactly_half_of_its_voxels_on_the_edge_stays() -> None:
 def test_tissue_below_tau_is_no_edge() -> None:
     thorax, lungs = lungs_with_rim_and_vessel()
     assert not erroneous_edges(thorax * 0.3, lungs).any()
+    assert erroneous_edges(thorax * 0.3, lungs, tau=0.2).sum() == 100
 
 
 def test_areas_are_judged_one_by_one_wherever_they_lie() -> None:

@@ -71,3 +71,18 @@ def test_the_transform_draws_as_often_as_asked_and_the_same_from_one_seed() -> N
     drawing = RandFibrosisd().set_random_state(seed=0)
     drawn = [not torch.equal(drawing(item)["image"], item["image"]) for _ in range(100)]
     assert 15 <= sum(drawn) <= 45  # three of ten
+
+
+def test_all_that_is_drawn_is_drawn_in_randomize_and_walls_are_as_far_apart_on_any_grid(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lungs = torch.ones(1, *SHAPE, dtype=torch.uint8)
+    item = {"image": 0.1 * lungs.float(), "lungs": lungs}
+    drawing = RandFibrosisd(prob=1.0, spacing=(1.6, 1.6, 2.0)).set_random_state(seed=3)
+    drawn = drawing(item)["image"]
+    monkeypatch.setattr(drawing, "randomize", lambda data=None: None)
+    assert torch.equal(drawing(item)["image"], drawn)
+    expected = with_fibrosis(
+        item["image"][0], lungs[0] > 0, **drawing.drawn, rng=generator(drawing.seed), spacing=(1.6, 1.6, 2.0)
+    )
+    assert torch.equal(expected[None], drawn)

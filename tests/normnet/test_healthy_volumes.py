@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 from monai.transforms import Compose
 
-from normnet.healthy_volumes import HealthyVolumes, content_hash
+from normnet import nnunet_lungs
+from normnet.healthy_volumes import HealthyVolumes, content_hash, healthy_transforms
 from tests.normnet.ct_files import phantom, write_itk, write_nifti
 
 
@@ -37,3 +40,46 @@ def test_the_files_are_looked_at_once(tmp_path: Path) -> None:
     write_nifti(tmp_path / "ct.nii.gz", phantom() + 50)
     assert volumes.content() == before
     assert HealthyVolumes([item], Compose([]), tmp_path / "cache").content() != before
+
+
+@pytest.mark.parametrize("kind", ["joined", "nnunet"])
+def test_another_lung_network_in_the_same_folder_counts(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = tmp_path / "models" / "lungs" / "fold_0" / "checkpoint_final.pth"
+    checkpoint.parent.mkdir(parents=True)
+
+    def named(lungs: str) -> str:
+        nnunet_lungs.model_hash.cache_clear()
+        transform = healthy_transforms(lungs=lungs)
+        return str(HealthyVolumes([], transform, tmp_path / "cache").transform_hash)
+
+    monkeypatch.setattr("normnet.healthy_volumes.bundle_root", lambda: str(tmp_path))
+    backends = [kind, f"{kind}:{checkpoint.parents[1]}", "classical"]
+    checkpoint.write_bytes(b"one network")
+    before = [named(lungs) for lungs in backends]
+    assert [named(lungs) for lungs in backends] == before
+    checkpoint.write_bytes(b"another one")
+    assert [named(lungs) == old for lungs, old in zip(backends, before, strict=True)] == [False, False, True]
+
+
+def test_a_vessel_that_ends_where_slices_are_left_out_is_no_erroneous_edge(tmp_path: Path) -> None:
+    ct, lungs = np.full((40, 40, 40), 40.0), np.zeros((40, 40, 40))
+    lungs[4:36, 4:36, 4:36] = 1
+    ct[lungs > 0] = -850.0
+    ct[18:21, 18:21, 8:34] = 0.0  # a vessel of 9 voxels in each slice
+    for name, volume in (("ct", ct), ("lungs", lungs)):
+        nib.save(nib.Nifti1Image(volume.astype(np.int16), np.eye(4)), tmp_path / f"{name}.nii.gz")
+    item = {key: str(tmp_path / f"{name}.nii.gz") for key, name in (("image", "ct"), ("lungs", "lungs"))}
+    preprocess = healthy_transforms(lungs="file", spacing=(1.0, 1.0, 1.0), full_lung_hu=0)
+    volume = preprocess({**item, "exclude_slices": list(range(10, 40))})
+    assert int((volume["image"] > 0.5).sum()) == 2 * 9  # of slices 8 and 9
+    assert not volume["lungs"][0, :, :, 10:].any()
+
+
+def test_the_volumes_follow_the_tau_of_their_edges(tmp_path: Path) -> None:
+    names = {
+        HealthyVolumes([], healthy_transforms(edge_tau=tau), tmp_path / "cache").transform_hash
+        for tau in (0.2, 0.3, 0.2)
+    }
+    assert len(names) == 2

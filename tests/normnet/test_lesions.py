@@ -54,7 +54,7 @@ def test_fig_4_is_its_literal_reading(chest):
     assert 0 < expected[0].sum() < expected[2].sum() < expected[1].sum()
     for found, wanted in zip((stages.seed, stages.support, stages.lesion), expected, strict=True):
         assert np.array_equal(found.numpy(), wanted)
-    assert torch.equal(segment_lesions(*chest, params=LesionRule(growing_steps=2)), stages.lesion)
+    assert torch.equal(segment_lesions(*chest, rule=LesionRule(growing_steps=2)), stages.lesion)
 
 
 def test_the_maps_carry_intensities_of_what_is_not_healthy():
@@ -96,12 +96,12 @@ def test_a_thin_lesion_on_the_edge_of_the_lungs_goes_where_asked_and_a_thick_one
     image = torch.zeros(lungs.shape)
     image[4:34, 2:5, 4:24] = 1  # a rim, three voxels of it in the lungs
     rim = LesionRule(bright_kernel=3, full_kernel=3)
-    assert segment_lesions(image, lungs, ~lungs, params=rim)[10:30, 3, 10:20].all()
+    assert segment_lesions(image, lungs, ~lungs, rule=rim)[10:30, 3, 10:20].all()
     for depth, kept in ((0, True), (1, True), (2, False), (3, False)):
-        found = segment_lesions(image, lungs, ~lungs, params=replace(rim, edge_depth=depth))
+        found = segment_lesions(image, lungs, ~lungs, rule=replace(rim, edge_depth=depth))
         assert bool(found.any()) == kept, depth
     image[4:34, 2:16, 4:24] = 1  # a lesion at the pleura
-    assert segment_lesions(image, lungs, ~lungs, params=replace(rim, edge_depth=3))[10:30, 3:15, 10:20].all()
+    assert segment_lesions(image, lungs, ~lungs, rule=replace(rim, edge_depth=3))[10:30, 3:15, 10:20].all()
 
 
 def test_volumes_of_two_shapes_are_refused(chest):
@@ -163,7 +163,7 @@ def test_the_transforms_give_what_the_functions_give(chest):
     assert torch.equal(result["vote"][0].bool(), healthy)
     assert torch.equal(result["healthy"][0].bool(), healthy & bright)
     assert torch.equal(result["disagreement"][0] > 0, bright)
-    expected = segment_lesions(image, lungs, healthy, params=LesionRule(growing_steps=2))
+    expected = segment_lesions(image, lungs, healthy, rule=LesionRule(growing_steps=2))
     assert torch.equal(result["lesion"][0].bool(), expected)
     assert torch.allclose(result["probability"][0], 0.2 + 0.6 * healthy.float())
     types = {key: result[key].dtype for key in ("healthy", "lesion", "disagreement", "probability")}
@@ -174,6 +174,17 @@ def test_the_transforms_give_what_the_functions_give(chest):
         "probability": torch.float32,
     }
     assert set(data) == {"image", "lungs", "pred"}
+
+
+def test_what_the_vote_says_of_dark_lung_is_not_subtracted(chest):
+    image, lungs, healthy = chest
+    everything_dark = healthy | (lungs & (image < TAU))
+    data = {"image": MetaTensor(image[None]), "lungs": MetaTensor(lungs[None].to(torch.uint8))}
+    data["pred"] = MetaTensor(members_of(everything_dark))
+    found = Compose([VoteHealthyd(), SegmentLesionsd()])(data)["lesion"][0].bool()
+    bright = healthy & (image >= TAU)
+    assert torch.equal(found, segment_lesions(image, lungs, bright))
+    assert not torch.equal(found, segment_lesions(image, lungs, everything_dark))
 
 
 @pytest.mark.gpu

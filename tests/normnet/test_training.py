@@ -1,4 +1,4 @@
-"""The handlers of a training run, on a network of one weight."""
+"""A training run: its lengths, and its handlers on a network of one weight."""
 
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,20 @@ from ignite.engine import Engine
 
 from normnet.checkpoints import load_weights, write_checkpoint
 from normnet.errors import InputError
-from normnet.training import FallingRate, ResumableCheckpoint, SaveMember, completed_iterations
+from normnet.training import (
+    FallingRate,
+    ResumableCheckpoint,
+    SaveMember,
+    completed_iterations,
+    epoch_length,
+    volumes_per_batch,
+)
 
 
-def train(folder: Path, epochs: int, stop_after: int | None = None, data: str = "") -> torch.nn.Module:
-    """Runs epochs of 3 iterations from what is in the folder; may fail after some iterations."""
+def train(
+    folder: Path, epochs: int, stop_after: int | None = None, data: str = "", length: int = 3
+) -> torch.nn.Module:
+    """Runs epochs of so many iterations from what is in the folder; may fail after some iterations."""
     torch.manual_seed(0)
     network = torch.nn.Linear(1, 1)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.1)
@@ -26,10 +35,10 @@ def train(folder: Path, epochs: int, stop_after: int | None = None, data: str = 
         optimizer.step()
 
     engine = Engine(step)
-    engine.state.max_epochs, engine.state.epoch_length = epochs, 3
+    engine.state.max_epochs, engine.state.epoch_length = epochs, length
     ResumableCheckpoint(folder / "checkpoint.pt", network, optimizer, data=data).attach(engine)
     SaveMember(folder / "member_0.pt", network).attach(engine)
-    engine.run(range(3))
+    engine.run(range(length))
     return network
 
 
@@ -43,6 +52,47 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(tmp_path: Path) -> No
     assert torch.equal(resumed.weight, whole.weight)
     saved = load_weights(torch.nn.Linear(1, 1), tmp_path / "stopped" / "member_0.pt")
     assert torch.equal(saved.weight, whole.weight)
+
+
+def test_a_longer_run_goes_on_in_the_middle_of_its_own_longer_epochs(tmp_path: Path) -> None:
+    whole = train(tmp_path / "whole", epochs=6, length=2)
+    train(tmp_path / "longer", epochs=2, length=2)  # 4 iterations: one epoch of 3, and a third of the next
+    longer = train(tmp_path / "longer", epochs=4, length=3)
+    assert completed_iterations(tmp_path / "longer" / "checkpoint.pt") == 12
+    assert torch.equal(longer.weight, whole.weight)
+
+
+@pytest.mark.parametrize(
+    ("iterations", "length"), [(3500, 100), (150, 75), (1050, 75), (4, 4), (100, 100), (1009, 92)]
+)
+def test_epochs_make_up_the_iterations_as_nearly_as_whole_numbers_can(iterations: int, length: int) -> None:
+    assert epoch_length(iterations, 100) == length
+    assert -(-iterations // length) * length == (1012 if iterations == 1009 else iterations)
+
+
+def test_iterations_that_cannot_be_are_refused() -> None:
+    with pytest.raises(InputError, match="max_iterations: expected a whole number of at least 1, found 0"):
+        epoch_length(0, 100)
+    with pytest.raises(InputError, match=r"epoch_iterations: expected a whole number .* found 2\.5"):
+        epoch_length(100, 2.5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "processes", "volumes"), [(8, 1, 1), (16, 1, 2), (16, 2, 1), (32, 2, 2), (8, 4, 1)]
+)
+def test_a_batch_is_made_of_whole_volumes_and_each_process_has_one(
+    batch_size: int, processes: int, volumes: int
+) -> None:
+    assert volumes_per_batch(batch_size, of_each=8, name="n", processes=processes) == volumes
+
+
+@pytest.mark.parametrize(("batch_size", "processes"), [(4, 1), (12, 1), (0, 1), (4, 2), (24, 2)])
+def test_a_batch_that_is_not_made_of_whole_volumes_is_refused(batch_size: int, processes: int) -> None:
+    found = (
+        rf"batch_size: expected .* patches_per_slab.*, found batch_size {batch_size} and patches_per_slab 8\."
+    )
+    with pytest.raises(InputError, match=found):
+        volumes_per_batch(batch_size, of_each=8, name="patches_per_slab", processes=processes)
 
 
 def test_the_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:

@@ -10,8 +10,11 @@ from monai.bundle import ConfigParser
 from monai.transforms import Compose
 
 from normnet import bundle_root
-from normnet.intensity import scale_window
+from normnet.edges import RemoveErroneousEdgesd
+from normnet.errors import input_error_in
+from normnet.intensity import TAU, scale_window
 from normnet.starting_weights import member_of_ensemble
+from normnet.validation import BrightLesiond
 
 PATCH = (8, 8, 8)
 CONFIGS = f"{bundle_root()}/configs"
@@ -83,7 +86,32 @@ def test_fibrosis_is_drawn_with_its_overlay_alone_and_is_healthy_tissue(
     assert steps.index("@fibrosis") < steps.index(
         "@synthetic_lesions"
     )  # which takes what is bright for healthy
+    parser["spacing"] = [1.6, 1.6, 2.0]
+    assert parser.get_parsed_content("fibrosis").transforms[0].spacing == (1.6, 1.6, 2.0)
     assert torch.equal(transform("fibrosis")(dict(slab))["image"], slab["image"])
+
+
+@pytest.mark.parametrize(
+    ("config", "volumes", "of_each"),
+    [
+        ("train", "slabs_per_batch", "patches_per_slab"),
+        ("baseline", "volumes_per_batch", "slices_per_volume"),
+    ],
+)
+def test_a_batch_size_and_a_number_of_iterations_are_kept_or_refused(
+    config: str, volumes: str, of_each: str
+) -> None:
+    parser = ConfigParser()
+    parser.read_config(f"{CONFIGS}/{config}.json")
+    parser["max_iterations"], parser["batch_size"] = 1050, 3 * parser[of_each]
+    assert parser.get_parsed_content("epoch_length") * 14 == 1050
+    assert parser.get_parsed_content(f"train::{volumes}") == 3
+    parser["batch_size"] = 3 * parser[of_each] // 2
+    parser.parse(reset=True)
+    with pytest.raises(Exception) as raised:
+        parser.get_parsed_content(f"train::{volumes}")
+    sentence = input_error_in(raised.value)
+    assert sentence is not None and of_each in str(sentence)
 
 
 @pytest.mark.parametrize(
@@ -95,12 +123,24 @@ def test_training_counts_darker_tissue_than_inference_and_the_paper(files: list[
     assert parser.get_parsed_content("tau") == pytest.approx(scale_window(torch.tensor(float(hu))).item())
 
 
-def test_a_fine_tuning_names_its_corrections_and_its_starting_weights(
-    cohort: Path, weights: Path, tmp_path: Path
+def test_erroneous_edges_begin_at_the_papers_t_or_with_its_config_at_the_trainings() -> None:
+    for overlays, tau in (([], TAU), (["paper"], 0.1)):
+        parser = ConfigParser()
+        parser.read_config([f"{CONFIGS}/{file}.json" for file in ("train", *overlays)])
+        parser["tau"] = 0.1
+        steps = parser.get_parsed_content("healthy_preprocessing").transforms
+        assert [step.tau for step in steps if isinstance(step, RemoveErroneousEdgesd)] == [pytest.approx(tau)]
+        bright = parser.get_parsed_content("validate::postprocessing").transforms[-1]
+        assert isinstance(bright, BrightLesiond) and bright.tau == 0.1
+
+
+@pytest.mark.parametrize("overlay", ["finetune", "warm_start"])
+def test_a_training_that_goes_on_names_its_scans_corrections_and_starting_weights(
+    overlay: str, cohort: Path, weights: Path, tmp_path: Path
 ) -> None:
     def data(label: str, checkpoint: Path) -> str:
         parser = ConfigParser()
-        parser.read_config([f"{CONFIGS}/{file}.json" for file in ("train", "finetune")])
+        parser.read_config([f"{CONFIGS}/{file}.json" for file in ("train", overlay)])
         correction = {"image": str(cohort / "diseased" / "covid_0.nii.gz"), "label": str(tmp_path / label)}
         healthy = {"image": str(cohort / "healthy" / "healthy_0.nii.gz")}
         lists = {"training": [healthy], "corrections": [correction]}
@@ -115,7 +155,8 @@ def test_a_fine_tuning_names_its_corrections_and_its_starting_weights(
     (tmp_path / "other.pt").write_bytes(b"other weights")
     first = data("a.nii.gz", weights)
     assert data("a.nii.gz", weights) == first
-    assert len({first, data("b.nii.gz", weights), data("a.nii.gz", tmp_path / "other.pt")}) == 3
+    assert data("a.nii.gz", tmp_path / "other.pt") != first
+    assert (data("b.nii.gz", weights) != first) == (overlay == "finetune")
 
 
 def test_a_warm_start_begins_with_the_weights_that_the_member_has_in_the_ensemble() -> None:

@@ -15,3 +15,4 @@ def test_share_kept_out_pools_the_voxels_of_all_samples() -> None:
 def test_only_bright_lesion_voxels_count() -> None:
     sample = {"lesion": torch.tensor([[1, 1, 0]]), "image": torch.tensor([[0.2, 0.9, 0.9]])}
     assert BrightLesiond()(sample)["bright_lesion"].tolist() == [[False, True, False]]
+    assert BrightLesiond(tau=0.2)(sample)["bright_lesion"].tolist() == [[True, True, False]]

@@ -70,12 +70,13 @@ def test_no_member_is_surer_than_float16_can_say():
     assert mean_opinion(members(1.0, 0.0)).item() == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("votes", [None, MEAN])
+@pytest.mark.parametrize("votes", ["majority", MEAN])
 def test_probabilities_without_members_are_refused(votes):
     with pytest.raises(ValueError, match="expected probabilities of shape"):
         vote_healthy(torch.zeros(2, 2, 2), votes=votes)
 
 
-def test_an_unknown_way_to_decide_is_refused():
-    with pytest.raises(ValueError, match="got 'most'"):
-        vote_healthy(members(0.9), votes="most")
+@pytest.mark.parametrize("votes", ["most", None])
+def test_an_unknown_way_to_decide_is_refused(votes):
+    with pytest.raises(ValueError, match=f"got {votes!r}"):
+        vote_healthy(members(0.9), votes=votes)

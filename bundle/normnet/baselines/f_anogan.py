@@ -1,4 +1,10 @@
-"""f-AnoGAN: a GAN of healthy slices, and an encoder that finds a slice's place in it (IV-C, [50])."""
+"""f-AnoGAN: a GAN of healthy slices, and an encoder that finds a slice's place in it (IV-C, [50]).
+
+The paper names the 64 pixels after a centre crop. Of what `baselines/f_anogan.json` sets besides, Adam's betas 0 and
+0.9 are those of Wasserstein GANs with a gradient penalty (Gulrajani et al., 2017), as [50] trains one; the crop's
+width, the smaller median filter of the larger pixels, and half of the iterations for the GAN, half for the encoder, are
+decisions.
+"""
 
 import torch
 from monai.networks.nets import Critic, Generator, Regressor

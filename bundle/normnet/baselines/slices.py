@@ -18,6 +18,7 @@ from normnet.ct_grid import KeepOnCTGridd
 from normnet.exclusion import ExcludeFromLungsd, LoadExclusiond
 from normnet.healthy_volumes import healthy_transforms, stored
 from normnet.intensity import HU_WINDOW
+from normnet.lung_density import InflateLungsd
 from normnet.lungs import SegmentLungsd
 from normnet.model_grid import ToModelGridd
 from normnet.reading import LoadCTd
@@ -94,6 +95,7 @@ def slice_transforms(
     lungs: str = "classical",
     spacing: Sequence[float] = MODEL_SPACING,
     more_masks: Sequence[str] = (),
+    full_lung_hu: float = 0.0,
 ) -> list[MapTransform]:
     """Lists the transforms from `image`, a CT in HU, to what the methods see on the model's grid, in [0, 1].
 
@@ -103,12 +105,15 @@ def slice_transforms(
         lungs: name of the lung backend.
         spacing: of the model's grid, mm.
         more_masks: further masks to carry along.
+        full_lung_hu: as `normnet.thorax.thorax_transforms` has it; 0, no correction, is the paper's (IV-B2).
 
     Returns:
         Transforms that leave `image`, `lungs`, `ct` and `lung_mask` as `normnet.thorax.thorax_transforms` does.
     """
     if masked:
-        return thorax_transforms(lungs=lungs, spacing=spacing, more_masks=more_masks)
+        return thorax_transforms(
+            lungs=lungs, spacing=spacing, more_masks=more_masks, full_lung_hu=full_lung_hu
+        )
     low, high = HU_WINDOW
     masks = ["lungs", *more_masks]
     return [
@@ -116,31 +121,43 @@ def slice_transforms(
         SegmentLungsd(keys="image", lungs_key="lungs", backend=lungs),
         KeepOnCTGridd(keys=["image", "lungs"], names=["ct", "lung_mask"]),
         ToModelGridd(keys=masks, spacing=spacing),
+        InflateLungsd(keys="image", lungs_key="lungs", full_hu=full_lung_hu),
         ScaleIntensityRanged(keys="image", a_min=low, a_max=high, b_min=0.0, b_max=1.0, clip=True),
     ]
 
 
 def healthy_slice_transforms(
-    *, masked: bool, lungs: str = "classical", spacing: Sequence[float] = MODEL_SPACING
+    *,
+    masked: bool,
+    lungs: str = "classical",
+    spacing: Sequence[float] = MODEL_SPACING,
+    full_lung_hu: float = 0.0,
 ) -> Compose:
     """Composes all that happens to a healthy CT before slices are drawn from it.
 
     Args:
-        masked: as NormNet has it (`normnet.healthy_volumes.healthy_transforms`, and so the same cache); else the
-            raw CT.
+        masked: as NormNet has it (`normnet.healthy_volumes.healthy_transforms`, and with the same settings the same
+            cache); else the raw CT.
         lungs: name of the lung backend.
         spacing: of the model's grid, mm.
+        full_lung_hu: as `slice_transforms` has it.
 
     Returns:
         From a datalist item to `image` (1, X, Y, Z) float16 in [0, 1] and `lungs` (1, X, Y, Z) uint8.
     """
     if masked:
-        return healthy_transforms(lungs=lungs, spacing=spacing)
+        return healthy_transforms(lungs=lungs, spacing=spacing, full_lung_hu=full_lung_hu)
     return Compose(
         [
             LoadCTd(keys="image"),
             LoadExclusiond(keys="image"),
-            *slice_transforms(masked=False, lungs=lungs, spacing=spacing, more_masks=("exclude",)),
+            *slice_transforms(
+                masked=False,
+                lungs=lungs,
+                spacing=spacing,
+                more_masks=("exclude",),
+                full_lung_hu=full_lung_hu,
+            ),
             ExcludeFromLungsd(keys="image"),
             *stored(["lungs"]),
         ]

@@ -6,9 +6,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from monai.bundle import ConfigParser
 
 from generator.chest import make_chest
+from normnet import bundle_root
 from normnet.baselines.slices import Frame, RandLungSlicesd, healthy_slice_transforms
+from normnet.lung_density import InflateLungsd
 
 COARSE = (3.6, 3.6, 5.0)
 
@@ -59,3 +62,14 @@ def test_the_raw_ct_shows_tissue_outside_the_lungs(tmp_path: Path) -> None:
     outside = [volume["image"][volume["lungs"] == 0] for volume in (raw, lung_only)]
     assert float(outside[0].max()) == 1.0
     assert not outside[1].any()
+
+
+@pytest.mark.parametrize("masked", [True, False], ids=["lungs", "raw"])
+@pytest.mark.parametrize("name", ["healthy_preprocessing", "segment::preprocessing"])
+def test_no_method_gets_the_correction_of_breath_unless_asked(name: str, masked: bool) -> None:
+    for setting, full_hu in (({}, 0), ({"full_lung_hu": -850.0}, -850.0)):
+        parser = ConfigParser()
+        parser.read_config(f"{bundle_root()}/configs/baseline.json")
+        parser.update({"masked": masked, **setting})
+        steps = parser.get_parsed_content(name).flatten().transforms
+        assert [step.full_hu for step in steps if isinstance(step, InflateLungsd)] == [full_hu]
