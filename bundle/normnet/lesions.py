@@ -38,6 +38,8 @@ class LesionRule:
         bright_threshold: their mean has to exceed it.
         full_kernel: edge of the mean filter over the lesions of all brightness (f).
         full_threshold: their mean has to exceed it.
+        border_kernel: edge of a smaller mean filter over (f), whose mean has to exceed the same threshold: that over
+            full_kernel reaches two voxels beyond whatever is dense. 0 leaves it at that, as the paper does.
         growing_steps: how far (e) grows inside (g); None is as far as it goes. A decision, the paper names no
             number.
         edge_depth: a connected lesion that lies for the most part so near the edge of the lungs is an error of the
@@ -49,6 +51,7 @@ class LesionRule:
     bright_threshold: float = 0.2
     full_kernel: int = 7
     full_threshold: float = 0.15
+    border_kernel: int = 0
     growing_steps: int | None = GROWING_STEPS
     edge_depth: int = 0
 
@@ -63,9 +66,10 @@ class LesionRule:
             threshold = getattr(self, name)
             if not isinstance(threshold, int | float) or not 0 <= threshold < 1:
                 raise InputError(f"{name}: expected a number from 0 to below 1, found {threshold!r}.")
-        for name in ("bright_kernel", "full_kernel"):
+        for name in ("bright_kernel", "full_kernel", "border_kernel"):
             kernel = getattr(self, name)
-            if not isinstance(kernel, int) or kernel < 1 or kernel % 2 == 0:
+            none = name == "border_kernel" and kernel == 0
+            if not none and (not isinstance(kernel, int) or kernel < 1 or kernel % 2 == 0):
                 raise InputError(f"{name}: expected an odd number of voxels, found {kernel!r}.")
         steps = self.growing_steps
         if steps is not None and (not isinstance(steps, int) or steps < 0):
@@ -82,7 +86,7 @@ class LesionStages:
         bright: (d) bright lung that is not healthy, float32 intensities in [0, 1].
         seed: (e) bool, where the mean of (d) is high: the lesions without growing.
         full: (f) lung of all brightness that is not healthy, float32 intensities in [0, 1].
-        support: (g) bool, where the mean of (f) is high.
+        support: (g) bool, where the mean of (f) is high, up to the border that border_kernel draws.
         lesion: (e) grown inside (g) and the lungs, without what lies on their edge, bool.
     """
 
@@ -122,6 +126,8 @@ def lesion_stages(
     bright = torch.where(image >= rule.tau, full, 0)
     seed = (mean_filter(bright, rule.bright_kernel) > rule.bright_threshold) & lungs
     support = (mean_filter(full, rule.full_kernel) > rule.full_threshold) & lungs
+    if rule.border_kernel:
+        support &= mean_filter(full, rule.border_kernel) > rule.full_threshold
     lesion = grow(seed, support, rule.growing_steps)
     if rule.edge_depth:
         on_edge = mostly_on_edge(lesion.cpu().numpy(), lungs.cpu().numpy(), depth=rule.edge_depth)

@@ -83,19 +83,11 @@ class SaveStudy:
     """All that a study's folder may hold; one with anything else in it is not ours to replace."""
 
     def __init__(self, output_dir: str | Path, checkpoint: str | Path, probability: bool = False) -> None:
-        self.output_dir, self.checkpoint, self.probability = (
-            Path(str(output_dir)),
-            Path(str(checkpoint)),
-            probability,
-        )
+        self.output_dir, self.checkpoint = Path(str(output_dir)), Path(str(checkpoint))
+        self.probability = probability
 
     def attach(self, engine: Engine) -> None:
-        """Registers with an evaluator, before it has read any study.
-
-        Raises:
-            InputError: the folder cannot be written; it is not made yet.
-        """
-        _refuse_unwritable(self.output_dir)
+        """Registers with an evaluator."""
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.save_batch)
 
     def save_batch(self, engine: Engine) -> None:
@@ -158,15 +150,6 @@ class SaveStudy:
             result.spacing,
             title=str(study["study"]),
         )
-
-
-def _refuse_unwritable(folder: Path) -> None:
-    """Raises InputError where a folder cannot be made or written to; the first study takes minutes to get there."""
-    try:
-        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-        tempfile.TemporaryDirectory(dir=there, prefix=".").cleanup()
-    except OSError as error:
-        raise InputError(f"{folder}: results cannot be written here ({error.strerror}).") from error
 
 
 def _refuse_to_replace(folder: Path, files: Set[str]) -> None:

@@ -104,6 +104,24 @@ def test_a_thin_lesion_on_the_edge_of_the_lungs_goes_where_asked_and_a_thick_one
     assert segment_lesions(image, lungs, ~lungs, rule=replace(rim, edge_depth=3))[10:30, 3:15, 10:20].all()
 
 
+@pytest.mark.parametrize(
+    ("density", "border_kernel", "beyond"),
+    [
+        (1.0, 0, 2),  # of the cube of 7 round a voxel so far outside, 2/7 are lesion; of that of 3 round the next, 1/3
+        (1.0, 3, 1),
+        (0.4, 0, 1),  # 0.4 x 3/7 is above 0.15, 0.4 x 1/3 below
+        (0.4, 3, 0),
+    ],
+)
+def test_the_border_kernel_keeps_a_lesion_from_reaching_beyond_what_is_dense(density, border_kernel, beyond):
+    lungs = torch.ones(32, 32, 32, dtype=torch.bool)
+    image = torch.zeros(lungs.shape)
+    image[8:24, 8:24, 8:24] = density
+    rule = LesionRule(bright_threshold=0.1, border_kernel=border_kernel)
+    row = segment_lesions(image, lungs, ~lungs, rule=rule)[:, 16, 16]
+    assert torch.equal(row.nonzero()[:, 0], torch.arange(8 - beyond, 24 + beyond))
+
+
 def test_volumes_of_two_shapes_are_refused(chest):
     image, lungs, healthy = chest
     with pytest.raises(ValueError, match="one shape"):
@@ -117,6 +135,7 @@ def test_every_parameter_has_its_name_in_the_transform(chest):
         "bright_threshold": 0.3,
         "full_kernel": 5,
         "full_threshold": 0.2,
+        "border_kernel": 3,
         "edge_depth": 2,
     }
     transform = SegmentLesionsd(**values, growing_steps=None)
@@ -133,6 +152,8 @@ def test_every_parameter_has_its_name_in_the_transform(chest):
         ("growing_steps", -1),
         ("bright_kernel", 8),
         ("full_kernel", 7.0),
+        ("border_kernel", 2),
+        ("border_kernel", None),
         ("edge_depth", -1),
         ("edge_depth", None),
         ("bright_threshold", -1),

@@ -7,7 +7,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from ignite.engine import Engine
 from monai.data import MetaTensor
 from monai.transforms import Compose, CopyItemsd, Orientationd
 
@@ -101,19 +100,6 @@ def test_results_take_the_place_of_earlier_ones_and_of_nothing_else(tmp_path: Pa
     ):
         saved(out, tmp_path / "w.pt", "patient")
     assert [file.name for file in patient.iterdir()] == ["IM000"]
-
-
-@pytest.mark.parametrize("out", ["file", "file/out", "/proc/nowhere"])
-def test_a_place_that_cannot_hold_results_is_refused_before_any_study(tmp_path: Path, out: str) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=rf"{out}: results cannot be written here \("):
-        SaveStudy(tmp_path / out, "model.pt").attach(Engine(lambda engine, batch: None))
-    assert [file.name for file in tmp_path.iterdir()] == ["file"]
-
-
-def test_the_place_for_results_is_not_made_before_there_are_some(tmp_path: Path) -> None:
-    SaveStudy(tmp_path / "deep" / "out", "model.pt").attach(Engine(lambda engine, batch: None))
-    assert not list(tmp_path.iterdir())
 
 
 def test_results_are_no_studies(tmp_path: Path) -> None:
