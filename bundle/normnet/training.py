@@ -54,8 +54,8 @@ def volumes_per_batch(batch_size: int, *, of_each: int, name: str, processes: in
     Raises:
         InputError: `batch_size` is not made up of whole volumes, as many for each process.
     """
-    volumes, left = divmod(batch_size, of_each)
-    if volumes < 1 or left or (volumes > processes and volumes % processes):
+    volumes = batch_size // of_each if of_each > 0 and batch_size % of_each == 0 else 0
+    if volumes < 1 or (volumes > processes and volumes % processes):
         shared = f" that {processes} processes can share" if processes > 1 else ""
         raise InputError(
             f"batch_size: expected a multiple of {name}{shared}, found batch_size {batch_size} and {name} {of_each}."

@@ -93,6 +93,8 @@ def test_a_batch_that_is_not_made_of_whole_volumes_is_refused(batch_size: int, p
     )
     with pytest.raises(InputError, match=found):
         volumes_per_batch(batch_size, of_each=8, name="patches_per_slab", processes=processes)
+    with pytest.raises(InputError, match="found batch_size 8 and patches_per_slab 0"):
+        volumes_per_batch(8, of_each=0, name="patches_per_slab")
 
 
 def test_the_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
