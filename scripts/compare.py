@@ -1,6 +1,8 @@
 """Trains every method of Table III on one set of healthy CTs, scores all alike on labelled sets, writes the page.
 
 python scripts/compare.py HEALTHY_DIR TEST_DIR[,TEST_DIR] OUTPUT_DIR [--iterations 6000] [--methods ae,vae,...]
+
+The paper's own setting: --configs train,paper --member_iterations 3500
 """
 
 import json
@@ -8,7 +10,8 @@ import resource
 from pathlib import Path
 
 import fire
-from bundle_process import CONFIGS, bundle
+from bundle_configs import CONFIGS, config_files, rule_files, setting
+from bundle_process import bundle
 from compare_methods import METHODS, NORMNET, SHIPPED, WITHOUT_GROWING
 from compare_nnunet import NNUNET, UNSEEN
 from compare_page import Budget, Comparison, Scores, page
@@ -33,6 +36,7 @@ PAPER_ITERATIONS = 6000
     healthy_dir=str,
     test_dirs=str,
     output_dir=str,
+    configs=str,
     lungs_backend=str,
     page_path=str,
     about=str,
@@ -44,6 +48,8 @@ def compare(
     output_dir: str,
     iterations: int = PAPER_ITERATIONS,
     members: int = 5,
+    member_iterations: int | None = None,
+    configs: str = "train",
     methods: str | tuple[str, ...] = tuple(METHODS),
     learning_rate: float = 3e-4,
     restoration_renewal: int = 1,
@@ -64,8 +70,11 @@ def compare(
         test_dirs: folders of CTs with their `<case>_lesions` masks, one for each set, with commas.
         output_dir: weights, results, scores.
         iterations: of each method, of all members of NormNet together, and of each of nnU-Net's folds: 6000 are the
-            paper's for the others (IV-C); with five members it gave NormNet 3500 each.
+            paper's for the others (IV-C).
         members: networks of NormNet.
+        member_iterations: of each member, in the place of its share of `iterations`; the paper's are 3500 (IV-B3).
+        configs: of NormNet's training, with commas: train, or train,paper for the paper's own setting, which is then
+            segmented by the paper's rule, too.
         methods: which ones, with commas; `normnet` is always one.
         learning_rate: of the compared methods; 3e-4 is the paper's. NormNet and nnU-Net have their own.
         restoration_renewal: of VAE Restoration; 5 takes a fifth of the time, which is hours on a CPU.
@@ -95,6 +104,9 @@ def compare(
         out=out,
         iterations=iterations,
         members=members,
+        member_iterations=member_iterations or max(1, iterations // members),
+        files=config_files(configs),
+        rule=rule_files(configs),
         learning_rate=learning_rate,
         restoration_renewal=restoration_renewal,
         shared={key: training[key] for key in ("spacing",) if key in training}
@@ -118,7 +130,16 @@ def compare(
         else:
             compared[name] = compare_baseline(name, plan)
     cases = {name: len(find_studies(folder)) for name, folder in tests.items()}
-    budget = Budget(iterations, members, learning_rate, restoration_renewal, nnunet_small, lungs_backend)
+    budget = Budget(
+        iterations=iterations,
+        members=members,
+        member_iterations=plan.member_iterations,
+        configs=configs,
+        learning_rate=learning_rate,
+        restoration_renewal=restoration_renewal,
+        nnunet_small=nnunet_small,
+        lungs_backend=lungs_backend,
+    )
     path = Path(page_path) if page_path else plan.out / "comparison.md"
     pictures = draw_cases(plan, path.parent / "pictures")
     with written_whole(path) as beside:
@@ -170,11 +191,12 @@ def compare_baseline(name: str, plan: Plan) -> Comparison:
 def compare_normnet(plan: Plan) -> dict[str, Comparison]:
     """Trains NormNet's members, and scores it with and without growing; its thresholds are fixed."""
     model = plan.weights / "model.pt"
+    given = {**plan.shared, **plan.training}
+    architecture = given.get("architecture", setting(plan.files, "architecture"))
     if not model.is_file():
         options = {
-            **plan.shared,
-            **plan.training,
-            **epochs(max(1, plan.iterations // plan.members)),
+            **given,
+            **epochs(plan.member_iterations),
             "ckpt_dir": plan.weights,
             "output_dir": plan.out / "runs",
             "dataset_dir": plan.healthy,
@@ -182,32 +204,35 @@ def compare_normnet(plan: Plan) -> dict[str, Comparison]:
         members = [plan.weights / f"member_{member}.pt" for member in range(plan.members)]
         for member, path in enumerate(members):
             if not path.is_file():
-                note_minutes(plan, NORMNET, bundle("training", ["train.json"], {**options, "member": member}))
-        merge_members(members, model)
-    rule = {**plan.segmenting, **plan.shared}
+                note_minutes(plan, NORMNET, bundle("training", plan.files, {**options, "member": member}))
+        merge_members(members, model, architecture=str(architecture))
+    settings = {
+        "architecture": architecture,
+        "members": plan.members,
+        "checkpoint": model,
+        **plan.segmenting,
+        **plan.shared,
+    }
     return {
-        WITHOUT_GROWING: segment(plan, WITHOUT_GROWING, model, plan.members, {**rule, "growing_steps": 0}),
-        NORMNET: segment(plan, NORMNET, model, plan.members, rule),
+        WITHOUT_GROWING: segment(plan, WITHOUT_GROWING, plan.rule, {**settings, "growing_steps": 0}),
+        NORMNET: segment(plan, NORMNET, plan.rule, settings),
     }
 
 
 def compare_shipped(plan: Plan) -> Comparison:
     """Scores the bundle's own weights, by the bundle's own rule."""
-    settings = {key: value for key, value in plan.shared.items() if key != "spacing"}
-    return segment(plan, SHIPPED, Path(bundle_root()) / "models" / "model.pt", None, settings)
+    settings = {key: value for key, value in plan.shared.items() if key not in ("spacing", "architecture")}
+    settings["checkpoint"] = Path(bundle_root()) / "models" / "model.pt"
+    return segment(plan, SHIPPED, ["inference.json"], settings)
 
 
-def segment(
-    plan: Plan, name: str, model: Path, members: int | None, settings: dict[str, object]
-) -> Comparison:
+def segment(plan: Plan, name: str, rule: list[str], settings: dict[str, object]) -> Comparison:
     """Segments every set by an ensemble, and scores it."""
     sets = {}
     for of, test in plan.tests.items():
         results = plan.out / of / name / "results"
         if not segmented(test, results, "lesion"):
-            more = {"checkpoint": model, "output_dir": results, "dataset_dir": test}
-            voters = {} if members is None else {"members": members}
-            bundle("run", ["inference.json"], {**settings, **more, **voters})
+            bundle("run", rule, {**settings, "output_dir": results, "dataset_dir": test})
         sets[of] = Scores(scores(plan, of, results))
     return Comparison(sets, None if name == SHIPPED else minutes(plan, NORMNET))
 

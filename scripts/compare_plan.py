@@ -16,13 +16,16 @@ LONGEST_EPOCH = 100
 
 @dataclass
 class Plan:
-    """What one comparison is about: folders, budget, and settings for the configs by name."""
+    """What one comparison is about: folders, budget, configs of NormNet, and settings for all configs by name."""
 
     healthy: Path
     tests: dict[str, Path]
     out: Path
     iterations: int
     members: int
+    member_iterations: int
+    files: list[str]
+    rule: list[str]
     learning_rate: float
     restoration_renewal: int
     shared: dict[str, object] = field(default_factory=dict)
