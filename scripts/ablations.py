@@ -16,6 +16,7 @@ from bundle_configs import config_files, rule_files, setting
 from bundle_process import bundle
 from compare_plan import epochs
 from demo import HALF_KERNELS, HALF_RESOLUTION
+from kept_settings import keep_settings
 from shared_lungs import with_lungs
 from tqdm import tqdm
 
@@ -85,6 +86,8 @@ def ablations(
 ) -> None:
     """Trains and scores every row, and writes table and figure; what is done is not done again.
 
+    A folder with results of other settings is refused; other tables, and more members in the last one, are added.
+
     Args:
         healthy_dir: healthy CTs.
         test_dir: CTs with their `<case>_lesions` masks.
@@ -109,7 +112,6 @@ def ablations(
     if unknown := sorted(set(names) - set(TABLES)):
         raise InputError(f"--tables: expected some of {', '.join(TABLES)}, got {', '.join(unknown)}.")
     healthy, test, out = (Path(folder).resolve() for folder in (healthy_dir, test_dir, output_dir))
-    healthy, tests = with_lungs(healthy, {"test": test}, out / "cts", lungs_backend)
     page = Path(page_path).resolve() if page_path else out / "ablations.md"
     given = {"lungs_backend": "file"}
     method = Method(
@@ -118,6 +120,16 @@ def ablations(
         training=PAPER_TRAINING | (HALF_RESOLUTION if half_resolution else {}) | overrides | given,
         segmenting=PAPER_VOTE | (HALF_KERNELS if half_resolution else {}) | (segmenting or {}) | given,
     )
+    kept = {
+        "healthy_dir": healthy,
+        "test_dir": test,
+        "iterations": iterations,
+        "step": step,
+        "members": members,
+    }
+    kept |= {"lungs_backend": lungs_backend, **asdict(method)}
+    keep_settings(out, kept, "cts", "models", "results")
+    healthy, tests = with_lungs(healthy, {"test": test}, out / "cts", lungs_backend)
     rows = [
         row for name in names for row in grid(name, iterations, step, members, most_members, method.synthesis)
     ]

@@ -16,12 +16,13 @@ import matplotlib
 import nibabel as nib
 import numpy as np
 import torch
+from kept_settings import keep_settings
 from scipy.stats import spearmanr
 from tqdm import tqdm
 
 from generator.cohort import write_cohort
 from normnet import bundle_root
-from normnet.errors import InputError, report_input_errors
+from normnet.errors import report_input_errors
 from normnet.metrics import voxel_scores
 from normnet.results import study_result
 from normnet.studies import find_studies
@@ -82,7 +83,7 @@ def active_learning(
     """
     report_input_errors()
     out = Path(output_dir).resolve()
-    keep_settings(out, {"pool": pool, "tests": tests, "members": members, **THIRD_RESOLUTION})
+    keep_settings(out, {"pool": pool, "tests": tests, "members": members, **THIRD_RESOLUTION}, "seed_*")
     curves: dict[str, list[list[float]]] = {"disagreement": [], "random": []}
     ranks: list[float] = []
     with tqdm(total=seeds * len(curves), desc="Active learning", unit="run") as progress:
@@ -110,25 +111,6 @@ def active_learning(
         means, spread = np.mean(runs, axis=0), np.std(runs, axis=0)
         steps = zip([0, *CORRECTIONS], means, spread, strict=True)
         print(strategy, ", ".join(f"{k}: {mean:.3f} +- {sd:.3f}" for k, mean, sd in steps))
-
-
-def keep_settings(out: Path, settings: dict[str, Any]) -> None:
-    """Writes what the results of a folder depend on, beside them.
-
-    Raises:
-        InputError: there are results of other settings.
-    """
-    record = out / "settings.json"
-    if record.is_file() or any(out.glob("seed_*")):
-        found = json.loads(record.read_text()) if record.is_file() else {}
-        if other := [name for name in settings if found.get(name) != settings[name]]:
-            raise InputError(
-                f"{out}: expected results of these settings, found some of another {', '.join(other)}; "
-                "give another OUTPUT_DIR."
-            )
-    out.mkdir(parents=True, exist_ok=True)
-    with written_whole(record) as beside:
-        beside.write_text(json.dumps(settings, indent=2))
 
 
 def prepare(folder: Path, seed: int, scans: int, members: int) -> None:

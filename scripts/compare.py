@@ -7,6 +7,7 @@ The paper's own setting: --configs train,paper --member_iterations 3500
 
 import json
 import resource
+from dataclasses import asdict
 from pathlib import Path
 
 import fire
@@ -18,6 +19,7 @@ from compare_page import Budget, Comparison, Scores, page
 from compare_pictures import draw_cases
 from compare_plan import Plan, epochs, minutes, note_minutes, scores, segmented
 from demo import HALF_KERNELS, HALF_RESOLUTION, run
+from kept_settings import keep_settings
 from shared_lungs import with_lungs
 from tqdm import tqdm
 
@@ -65,6 +67,8 @@ def compare(
 ) -> None:
     """Compares the methods; what is done already is not done again, a stopped training goes on.
 
+    A folder with results of other settings is refused; other methods and sets are added.
+
     Args:
         healthy_dir: healthy CTs; the last ones validate, and choose the thresholds with synthetic lesions.
         test_dirs: folders of CTs with their `<case>_lesions` masks, one for each set, with commas.
@@ -96,6 +100,21 @@ def compare(
     out = Path(output_dir).resolve()
     folders = [Path(folder).resolve() for folder in (healthy_dir, *test_dirs.split(","))]
     sets = {folder.name: folder for folder in folders[1:]}
+    files = config_files(configs)
+    budget = Budget(
+        iterations=iterations,
+        members=members,
+        member_iterations=member_iterations or max(1, iterations // members),
+        configs=configs,
+        learning_rate=learning_rate,
+        restoration_renewal=restoration_renewal,
+        nnunet_small=nnunet_small,
+        lungs_backend=lungs_backend,
+    )
+    kept = {"healthy_dir": folders[0], "half_resolution": half_resolution, "settings": settings}
+    keep_settings(out, {**kept, **asdict(budget)}, "cts", "models", "runs", "nnunet")
+    for name, folder in sets.items():
+        keep_settings(out / name, {"test_dir": folder}, "*/results")
     healthy, tests = with_lungs(folders[0], sets, out / "cts", lungs_backend)
     training = dict(HALF_RESOLUTION) if half_resolution else {}
     plan = Plan(
@@ -104,8 +123,8 @@ def compare(
         out=out,
         iterations=iterations,
         members=members,
-        member_iterations=member_iterations or max(1, iterations // members),
-        files=config_files(configs),
+        member_iterations=budget.member_iterations,
+        files=files,
         rule=rule_files(configs),
         learning_rate=learning_rate,
         restoration_renewal=restoration_renewal,
@@ -130,16 +149,6 @@ def compare(
         else:
             compared[name] = compare_baseline(name, plan)
     cases = {name: len(find_studies(folder)) for name, folder in tests.items()}
-    budget = Budget(
-        iterations=iterations,
-        members=members,
-        member_iterations=plan.member_iterations,
-        configs=configs,
-        learning_rate=learning_rate,
-        restoration_renewal=restoration_renewal,
-        nnunet_small=nnunet_small,
-        lungs_backend=lungs_backend,
-    )
     path = Path(page_path) if page_path else plan.out / "comparison.md"
     pictures = draw_cases(plan, path.parent / "pictures")
     with written_whole(path) as beside:

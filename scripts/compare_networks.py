@@ -13,6 +13,7 @@ from typing import Any
 
 import fire
 import torch
+from kept_settings import keep_settings
 from markdown_table import table
 from real_ct import DISEASED, HEALTHY, segment, slice_aucs
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -46,12 +47,15 @@ def compare(
 
     Args:
         dataset_dir: healthy CTs, with a validation part.
-        output_dir: weights, checkpoints, curves and masks; what is there already is read again.
+        output_dir: weights, checkpoints, curves and masks; what is there already is read again,
+            unless it is of other settings, which is refused.
         ct_dir: covid_p001, cap001 and normal001 .nii.gz and slice_labels.json, to segment and score as real_ct.py does.
         minutes: processor time for each network's forward and backward passes.
         learning_rate: of Adam; it falls to nothing over the iterations.
     """
     report_input_errors()
+    kept = {"dataset_dir": Path(dataset_dir).resolve(), "minutes": minutes, "learning_rate": learning_rate}
+    keep_settings(Path(output_dir).resolve(), kept, "*/plan.json")
     rows = []
     for architecture in ARCHITECTURES:
         out = Path(output_dir).resolve() / architecture

@@ -16,6 +16,7 @@ import fire
 import numpy as np
 import torch
 from figure import shrink
+from kept_settings import keep_settings
 from monai.bundle import ConfigParser
 from nodule_ct import draw_nodules, write_with_nodules
 from nodules import by_class, found
@@ -86,11 +87,14 @@ def real_ct(
 def segment(ct: Path, out: Path, weights: Path, members: int, **settings: object) -> dict[str, Any]:
     """Runs the bundle's inference on one CT, and returns its report with minutes, peak memory and machine.
 
-    Further settings are those of inference.json, by name.
+    Further settings are those of inference.json, by name. What was segmented before from the same file, by the same
+    weights and settings, is not segmented again.
     """
     study = _name(ct)
     report, record = out / study / "report.json", out / f"{study}.run.json"
-    if not (report.is_file() and record.is_file() and _weights_of(report) == weights_hash(weights)):
+    depends = json.loads(json.dumps({"ct": ct, "members": members, **settings}, default=str))
+    same = report.is_file() and record.is_file() and _weights_of(report) == weights_hash(weights)
+    if not same or json.loads(record.read_text()).get("settings") != depends:
         options = {
             "config_file": BUNDLE / "configs" / "inference.json",
             "meta_file": BUNDLE / "configs" / "metadata.json",
@@ -105,20 +109,27 @@ def segment(ct: Path, out: Path, weights: Path, members: int, **settings: object
         started = time.monotonic()
         process = subprocess.Popen([sys.executable, "-m", "monai.bundle", "run", *words])
         _, status, usage = os.wait4(process.pid, 0)
-        if status:
+        process.returncode = os.waitstatus_to_exitcode(status)  # else it waits for the process again
+        if process.returncode:
             raise InputError(f"{ct}: was not segmented; its own message stands above.")
         run = {
             "minutes": (time.monotonic() - started) / 60,
             "peak_gib": usage.ru_maxrss / 2**20,  # Linux counts KiB.
             "machine": _machine(),
+            "settings": depends,
         }
         record.write_text(json.dumps(run), encoding="utf-8")
     return {**json.loads(report.read_text()), **json.loads(record.read_text())}
 
 
 def put_nodules(cts: Path, out: Path) -> list[dict[str, Any]]:
-    """Writes the healthy CT with nodules, its truth and their table, unless they are there; returns the table."""
+    """Writes the healthy CT with nodules, its truth and their table, unless they are there; returns the table.
+
+    Raises:
+        InputError: those that are there are of another folder of CTs.
+    """
     folder = out / "nodules"
+    keep_settings(folder, {"ct_dir": cts}, "nodules.json")
     listing = folder / "nodules.json"
     if not listing.is_file():
         folder.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ import pytest
 
 from generator import SPECS, SynthesisSpec
 from normnet.checkpoints import save_weights
+from normnet.errors import InputError
 from normnet.network import member_network
 from scripts import ablations as script
 from scripts.ablations import ablations, mean_dice, scaled
@@ -130,6 +131,17 @@ def test_the_configs_reach_training_merge_and_inference(
     assert settings["architecture"] == architecture
     assert len(runs) == 1 + 5  # one training for all rows
     assert rate in page
+
+
+def test_results_of_other_iterations_are_refused_and_other_tables_are_added(
+    runs: list[Run], tmp_path: Path
+) -> None:
+    ablate(tmp_path, tables="growing", members=1, iterations=100)
+    ablate(tmp_path, tables="growing,members", members=1, iterations=100, most_members=2)
+    done = len(runs)
+    with pytest.raises(InputError, match="another iterations; give another OUTPUT_DIR"):
+        ablate(tmp_path, tables="growing", members=1, iterations=50)
+    assert len(runs) == done
 
 
 def test_the_full_method_is_in_table_v_once() -> None:
