@@ -116,8 +116,7 @@ def active_learning(
 def prepare(folder: Path, seed: int, scans: int, members: int) -> None:
     """Writes the chests and trains the ensemble that is there before any correction."""
     cohort = folder / "cohort"
-    if not cohort.is_dir():
-        write_cohort(cohort, healthy=3, diseased=scans, seed=seed, shape=SHAPE, spacing=SPACING)
+    write_cohort(cohort, healthy=3, diseased=scans, seed=seed, shape=SHAPE, spacing=SPACING)
     settings = {**THIRD_RESOLUTION, "members": members, "max_iterations": 60, "base_seed": seed}
     words = [f"--{name}={value}" for name, value in settings.items()]
     places = ["--ckpt_dir", str(folder / "models"), "--output_dir", str(folder / "runs")]

@@ -10,6 +10,7 @@ from typing import Any
 
 import fire
 import numpy as np
+from kept_settings import keep_settings
 from monai.transforms import Compose, Orientationd
 from nnunet_training import (
     MOST_FOLDS,
@@ -52,7 +53,7 @@ def nnunet(
     """Writes OUTPUT_DIR/<set>/nnunet/results and, with two sets, nnunet_unseen/results: masks of every case.
 
     In `nnunet` a case is segmented by the fold that has not trained on it; in `nnunet_unseen` by all folds of the other
-    set. As all methods, it sees the lungs alone. What is done is not done again.
+    set. As all methods, it sees the lungs alone. What is done is not done again; a folder of other settings is refused.
 
     Args:
         test_dirs: folders of CTs with their `<case>_lesions` masks, at least 5 CTs each.
@@ -67,6 +68,8 @@ def nnunet(
     out = Path(output_dir).resolve()
     sets = {Path(folder).resolve().name: Path(folder).resolve() for folder in test_dirs.split(",")}
     work = out / NNUNET
+    kept = {"epochs": epochs, "iterations": iterations, "small": small, "lungs_backend": lungs_backend}
+    keep_settings(work, kept, "raw")
     datasets = {name: dataset_name(FIRST_NUMBER + index, name) for index, name in enumerate(sets)}
     for index, (name, folder) in enumerate(sets.items()):
         raw = raw_folder(work, datasets[name])

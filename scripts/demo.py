@@ -66,8 +66,7 @@ def demo(
     started = time.monotonic()
     out = Path(output_dir).resolve()
     cohort, weights, results = out / "cohort", out / "models", out / "results"
-    if not cohort.is_dir():
-        write_cohort(cohort, healthy=healthy, diseased=diseased, seed=seed)
+    write_cohort(cohort, healthy=healthy, diseased=diseased, seed=seed)
     run(
         Path(__file__).with_name("train_ensemble.py"),
         cohort / "healthy",
