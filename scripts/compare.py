@@ -17,7 +17,7 @@ from compare_methods import METHODS, NORMNET, SHIPPED, WITHOUT_GROWING
 from compare_nnunet import NNUNET, UNSEEN
 from compare_page import Budget, Comparison, Scores, page
 from compare_pictures import draw_cases
-from compare_plan import Plan, epochs, minutes, note_minutes, scores, segmented
+from compare_plan import Plan, epochs, minutes, named_sets, note_minutes, scores, segmented
 from demo import HALF_KERNELS, HALF_RESOLUTION, run
 from kept_settings import keep_settings
 from shared_lungs import with_lungs
@@ -98,8 +98,7 @@ def compare(
     if unknown:
         raise InputError(f"--methods: expected some of {', '.join(METHODS)}, got {', '.join(unknown)}.")
     out = Path(output_dir).resolve()
-    folders = [Path(folder).resolve() for folder in (healthy_dir, *test_dirs.split(","))]
-    sets = {folder.name: folder for folder in folders[1:]}
+    healthy, sets = Path(healthy_dir).resolve(), named_sets(test_dirs)
     files = config_files(configs)
     budget = Budget(
         iterations=iterations,
@@ -111,11 +110,11 @@ def compare(
         nnunet_small=nnunet_small,
         lungs_backend=lungs_backend,
     )
-    kept = {"healthy_dir": folders[0], "half_resolution": half_resolution, "settings": settings}
+    kept = {"healthy_dir": healthy, "half_resolution": half_resolution, "settings": settings}
     keep_settings(out, {**kept, **asdict(budget)}, "cts", "models", "runs", "nnunet")
     for name, folder in sets.items():
         keep_settings(out / name, {"test_dir": folder}, "*/results")
-    healthy, tests = with_lungs(folders[0], sets, out / "cts", lungs_backend)
+    healthy, tests = with_lungs(healthy, sets, out / "cts", lungs_backend)
     training = dict(HALF_RESOLUTION) if half_resolution else {}
     plan = Plan(
         healthy=healthy,

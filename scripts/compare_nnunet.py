@@ -10,6 +10,7 @@ from typing import Any
 
 import fire
 import numpy as np
+from compare_plan import named_sets
 from kept_settings import keep_settings
 from monai.transforms import Compose, Orientationd
 from nnunet_training import (
@@ -66,7 +67,7 @@ def nnunet(
     """
     report_input_errors()
     out = Path(output_dir).resolve()
-    sets = {Path(folder).resolve().name: Path(folder).resolve() for folder in test_dirs.split(",")}
+    sets = named_sets(test_dirs)
     work = out / NNUNET
     kept = {"epochs": epochs, "iterations": iterations, "small": small, "lungs_backend": lungs_backend}
     keep_settings(work, kept, "raw")

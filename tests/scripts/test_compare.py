@@ -11,9 +11,11 @@ import pytest
 
 from generator.cohort import write_cohort
 from normnet.checkpoints import save_weights
+from normnet.errors import InputError
 from normnet.network import member_network
 from scripts import compare as script
 from scripts.compare_methods import METHODS, NORMNET, PAPER, SHIPPED, WITHOUT_GROWING
+from scripts.compare_nnunet import nnunet
 from scripts.compare_page import Budget, Comparison, Scores, page
 from scripts.compare_plan import epochs
 from scripts.ras_nifti import read
@@ -42,6 +44,24 @@ def test_a_method_gets_the_iterations_that_it_is_said_to_get(iterations: int) ->
 
 
 BUDGET = Budget(150, 3, 50, "train", 1e-3, 5, True, "joined")
+
+
+@pytest.mark.parametrize(
+    ("test_dirs", "both"),
+    [("a/test,b/test", ("a/test", "b/test")), ("a/test,a/models", ("a/models", "OUTPUT_DIR/models"))],
+)
+def test_sets_whose_results_would_get_one_folder_are_refused(
+    test_dirs: str, both: tuple[str, str], tmp_path: Path
+) -> None:
+    dirs = ",".join(str(tmp_path / folder) for folder in test_dirs.split(","))
+    for compared_by in (
+        lambda: script.compare("healthy", dirs, str(tmp_path)),
+        lambda: nnunet(dirs, str(tmp_path)),
+    ):
+        with pytest.raises(InputError) as refused:
+            compared_by()
+        assert all(name in str(refused.value) for name in both)
+    assert list(tmp_path.iterdir()) == []
 
 
 def row(dice: float) -> dict[str, str | float]:
