@@ -64,6 +64,7 @@ THIRD_RESOLUTION = {
 """The bundle at three times the paper's voxel size: lengths in voxels are a third. Lungs by thresholds, for time."""
 
 
+@fire.decorators.SetParseFns(output_dir=str)
 def active_learning(
     output_dir: str, seeds: int = 3, pool: int = 10, tests: int = 4, members: int = 3
 ) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import fire
 import numpy as np
 import torch
 from monai.bundle import ConfigParser
@@ -166,6 +167,7 @@ def _product_rate(threads: int, reduced: bool) -> float:
     return 2 * MATRIX**3 / min(seconds)
 
 
+@fire.decorators.SetParseFns(ct=str)
 def benchmark_inference(ct: str, *, windows: int = 2, threads: int | None = None, **settings: Any) -> None:
     """Compares inference on one CT with nnU-Net's predictor and with the floor, all in one run.
 

@@ -45,6 +45,7 @@ HALF_KERNELS = {
 with a rim at the pleura, as inference.json does. Few iterations make no network surer than 0.95."""
 
 
+@fire.decorators.SetParseFns(output_dir=str)
 def demo(
     output_dir: str = "demo",
     healthy: int = 4,

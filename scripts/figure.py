@@ -30,7 +30,7 @@ LARGEST_PICTURE = 1_000_000
 """Of a picture in the repository, bytes."""
 
 
-@fire.decorators.SetParseFns(str, str, str)
+@fire.decorators.SetParseFn(str)
 def figure(ct: str, truth: str, output: str, *study_dirs: str) -> None:
     """Draws one row for each result: the lungs of the first one, in the slice with most true lesion.
 

@@ -78,6 +78,7 @@ def _convert(cts: str, work: Path, lungs_backend: str, diseased: int, small: boo
     write_dataset(raw, "CT", "lungs", len(studies) * (1 + diseased))
 
 
+@fire.decorators.SetParseFn(str)
 def ship(model: str, target: str, fold: str = "0") -> None:
     """Copies one fold of a trained model without what only its training needs.
 
@@ -112,6 +113,7 @@ def _builder(trainer: str) -> str:
     return next(found.__name__ for found in classes if "build_network_architecture" in vars(found))
 
 
+@fire.decorators.SetParseFns(cts=str, work=str, lungs_backend=str)
 def train(
     cts: str,
     work: str,
@@ -156,6 +158,7 @@ def train(
     print(model_folder(folder, DATASET, trainer))
 
 
+@fire.decorators.SetParseFn(str)
 def predict(model: str, cts: str, masks: str) -> None:
     """Writes <study>.nii.gz, the lungs in RAS, for each CT.
 
