@@ -17,9 +17,8 @@ from pathlib import Path
 
 import fire
 import psutil
-import requests
 from monailabel.client import MONAILabelClient
-from orthanc import waited
+from server_answers import started
 
 from normnet.errors import InputError, report_input_errors
 from normnet.reading import read_ct
@@ -94,20 +93,13 @@ def _server(work: Path, threads: int, scoring: bool) -> Iterator[tuple[str, psut
     process = psutil.Process(server.pid)
     try:
         url = f"http://127.0.0.1:{port}"
-        if not waited(lambda: server.poll() is not None or _answers(url), START_SECONDS) or not _answers(url):
+        if not started(server, f"{url}/info/", START_SECONDS):
             raise InputError(f"The server did not start; its log ends:\n{log.read_text()[-2000:]}")
         yield url, process
     finally:
         for one in [*process.children(recursive=True), process]:
             one.terminate()
         server.wait()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/info/", timeout=5).ok
-    except requests.RequestException:
-        return False
 
 
 def _gib(process: psutil.Process, field: str) -> float:
