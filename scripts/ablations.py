@@ -15,7 +15,7 @@ from ablations_page import TABLES, write
 from bundle_configs import config_files, rule_files, setting
 from bundle_process import bundle
 from compare_plan import epochs
-from demo import HALF_KERNELS, HALF_RESOLUTION
+from half_resolution import HALF_KERNELS, HALF_RESOLUTION
 from kept_settings import keep_settings
 from shared_lungs import with_lungs
 from tqdm import tqdm

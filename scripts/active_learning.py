@@ -6,7 +6,6 @@ python scripts/active_learning.py OUTPUT_DIR [--seeds 3]
 import json
 import random
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import matplotlib
 import nibabel as nib
 import numpy as np
 import torch
+from bundle_process import run_script
 from kept_settings import keep_settings
 from scipy.stats import spearmanr
 from tqdm import tqdm
@@ -119,10 +119,8 @@ def prepare(folder: Path, seed: int, scans: int, members: int) -> None:
     cohort = folder / "cohort"
     write_cohort(cohort, healthy=3, diseased=scans, seed=seed, shape=SHAPE, spacing=SPACING)
     settings = {**THIRD_RESOLUTION, "members": members, "max_iterations": 60, "base_seed": seed}
-    words = [f"--{name}={value}" for name, value in settings.items()]
-    places = ["--ckpt_dir", str(folder / "models"), "--output_dir", str(folder / "runs")]
-    script = Path(__file__).with_name("train_ensemble.py")
-    subprocess.run([sys.executable, str(script), str(cohort / "healthy"), *places, *words], check=True)
+    places = {"ckpt_dir": folder / "models", "output_dir": folder / "runs"}
+    run_script("train_ensemble.py", cohort / "healthy", **places, **settings)
 
 
 def rank_correlation(folder: Path, members: int) -> float:

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import fire
 from bundle_configs import CONFIGS, config_files, rule_files, setting
-from bundle_process import bundle
+from bundle_process import bundle, run_script
 from compare_methods import METHODS, NORMNET, SHIPPED, WITHOUT_GROWING
 from compare_nnunet import NNUNET, UNSEEN
 from compare_page import Budget, Comparison, Scores, page
 from compare_pictures import draw_cases
 from compare_plan import Plan, epochs, minutes, named_sets, note_minutes, scores, segmented
-from demo import HALF_KERNELS, HALF_RESOLUTION, run
+from half_resolution import HALF_KERNELS, HALF_RESOLUTION
 from kept_settings import keep_settings
 from shared_lungs import with_lungs
 from tqdm import tqdm
@@ -255,8 +255,8 @@ def compare_nnunet(plan: Plan, small: bool) -> dict[str, Comparison]:
     if not done:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         length = epochs(plan.iterations)
-        run(
-            Path(__file__).with_name("compare_nnunet.py"),
+        run_script(
+            "compare_nnunet.py",
             ",".join(map(str, plan.tests.values())),
             plan.out,
             iterations=length["epoch_iterations"],

@@ -25,14 +25,15 @@ from failure_cases import (
     healthy_scan,
     with_lesions,
 )
-from figure import draw, overlay, shrink
+from figure import draw, overlay
 from kept_settings import keep_settings
 from markdown_table import table
 from nodules import found
 from ras_nifti import read
-from real_ct import segment
 from real_ct_page import COVID_CT_MD
 from scipy import ndimage
+from segment_ct import segment
+from small_picture import shrink
 from tqdm import tqdm
 
 from normnet import bundle_root

@@ -16,12 +16,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 from altered_scans import ALTERED, LungScan
 from dense_lesions import with_dense_lesions
-from figure import shrink
 from markdown_table import table
 from monai.data import MetaTensor
 from monai.transforms import Orientation
 from real_ct import DISEASED, HEALTHY
 from real_ct_page import COVID_CT_MD
+from small_picture import shrink
 from tqdm import tqdm
 
 from normnet import bundle_root, classical_lungs, joined_lungs, nnunet_lungs

@@ -4,29 +4,25 @@ python scripts/real_ct.py CT_DIR OUTPUT_DIR [--checkpoint bundle/models/model.pt
 """
 
 import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import fire
 import numpy as np
-import torch
-from figure import shrink
 from kept_settings import keep_settings
 from monai.bundle import ConfigParser
 from nodule_ct import draw_nodules, write_with_nodules
 from nodules import by_class, found
 from ras_nifti import read
 from real_ct_page import page
+from segment_ct import results_name, segment
 from slice_labels import scores
+from small_picture import shrink
 
 from normnet import bundle_root
 from normnet.checkpoints import weights_hash
-from normnet.errors import InputError, report_input_errors
+from normnet.errors import report_input_errors
 from normnet.metrics import voxel_scores
 from normnet.whole_file import written_whole
 
@@ -65,10 +61,10 @@ def real_ct(
 
     for study in CLEAR:
         nodule = cts / f"{study}_nodule_mask.nii.gz"
-        studies[study]["false_percent"] = false_percent(nodule, out / _name(scans[study]))
+        studies[study]["false_percent"] = false_percent(nodule, out / results_name(scans[study]))
     aucs = {study: slice_aucs(scans[study], out / study, labels[study]) for study in DISEASED}
     for study, ct in scans.items():
-        shrink(out / _name(ct) / "overlay.png", BUNDLE / "docs" / "pictures" / f"{study}.png")
+        shrink(out / results_name(ct) / "overlay.png", BUNDLE / "docs" / "pictures" / f"{study}.png")
     with written_whole(BUNDLE / "docs" / "real_ct.md") as beside:
         beside.write_text(
             page(
@@ -82,44 +78,6 @@ def real_ct(
             ),
             encoding="utf-8",
         )
-
-
-def segment(ct: Path, out: Path, weights: Path, members: int, **settings: object) -> dict[str, Any]:
-    """Runs the bundle's inference on one CT, and returns its report with minutes, peak memory and machine.
-
-    Further settings are those of inference.json, by name. What was segmented before from the same file, by the same
-    weights and settings, is not segmented again.
-    """
-    study = _name(ct)
-    report, record = out / study / "report.json", out / f"{study}.run.json"
-    depends = json.loads(json.dumps({"ct": ct, "members": members, **settings}, default=str))
-    same = report.is_file() and record.is_file() and _weights_of(report) == weights_hash(weights)
-    if not same or json.loads(record.read_text()).get("settings") != depends:
-        options = {
-            "config_file": BUNDLE / "configs" / "inference.json",
-            "meta_file": BUNDLE / "configs" / "metadata.json",
-            "logging_file": BUNDLE / "configs" / "logging.conf",
-            "dataset_dir": ct,
-            "output_dir": out,
-            "checkpoint": weights,
-            "members": members,
-            **settings,
-        }
-        words = [f"--{name}={value}" for name, value in options.items()]
-        started = time.monotonic()
-        process = subprocess.Popen([sys.executable, "-m", "monai.bundle", "run", *words])
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)  # else it waits for the process again
-        if process.returncode:
-            raise InputError(f"{ct}: was not segmented; its own message stands above.")
-        run = {
-            "minutes": (time.monotonic() - started) / 60,
-            "peak_gib": usage.ru_maxrss / 2**20,  # Linux counts KiB.
-            "machine": _machine(),
-            "settings": depends,
-        }
-        record.write_text(json.dumps(run), encoding="utf-8")
-    return {**json.loads(report.read_text()), **json.loads(record.read_text())}
 
 
 def put_nodules(cts: Path, out: Path) -> list[dict[str, Any]]:
@@ -202,21 +160,6 @@ def nodule_scores(out: Path, table: list[dict[str, Any]]) -> dict[str, Any]:
         "nodules_ml": np.count_nonzero(nodule) * voxel_ml,
         "in_lungs_percent": 100 * np.count_nonzero(nodule & lungs) / max(np.count_nonzero(nodule), 1),
     }
-
-
-def _name(ct: Path) -> str:
-    """The name of a CT's folder of results: a file's or a series'."""
-    return ct.name.removesuffix(".nii.gz")
-
-
-def _weights_of(report: Path) -> str:
-    return str(json.loads(report.read_text())["weights"])
-
-
-def _machine() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"CPU, {os.cpu_count()} cores, {torch.get_num_threads()} torch threads"
 
 
 if __name__ == "__main__":
