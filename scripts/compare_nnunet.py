@@ -11,8 +11,8 @@ from typing import Any
 import fire
 import numpy as np
 from compare_plan import named_sets
+from ct_with_lungs import reads_with_lungs
 from kept_settings import keep_settings
-from monai.transforms import Compose, Orientationd
 from nnunet_training import (
     MOST_FOLDS,
     SmallPlan,
@@ -27,10 +27,9 @@ from tqdm import tqdm
 
 from normnet.baselines.anomaly_results import write_masks
 from normnet.errors import InputError, report_input_errors
-from normnet.lungs import SegmentLungsd
 from normnet.masks import read_mask
 from normnet.nnunet_lungs import load_predictor
-from normnet.reading import LoadCTd, read_ct
+from normnet.reading import read_ct
 from normnet.studies import find_studies
 from normnet.thorax import ThoraxAread
 
@@ -109,14 +108,7 @@ def convert(folder: Path, raw: Path, lungs_backend: str) -> None:
             f"{folder}: expected at least {MOST_FOLDS} CTs, each with its mask <case>_lesions, "
             f"got {len(studies)}, {len(unlabelled)} of them without."
         )
-    prepare = Compose(
-        [
-            LoadCTd(keys="image"),
-            Orientationd(keys="image", axcodes="RAS", labels=None),
-            SegmentLungsd(backend=lungs_backend),
-            ThoraxAread(),
-        ]
-    )
+    prepare = reads_with_lungs(lungs_backend, ThoraxAread())
     for study in tqdm(studies, desc="Converting", unit="CT"):
         item: Any = prepare(dict(study))
         lesion = read_mask(study["lesions"], like=item["image"]) > 0
