@@ -18,6 +18,7 @@ from pathlib import Path
 import fire
 import psutil
 from monailabel.client import MONAILabelClient
+from resident_memory import resident_gib
 from server_answers import started
 
 from normnet.errors import InputError, report_input_errors
@@ -50,19 +51,18 @@ def benchmark_server(ct: str, *, repeats: int = 2, threads: int | None = None, s
         work = Path(folder)
         (work / "studies").mkdir()
         shutil.copy(ct, work / "studies")
-        started = time.perf_counter()
+        begin = time.perf_counter()
         with _server(work, threads, scoring) as (url, process):
             print(f"{Path(ct).name}, {threads} threads, scoring {'on' if scoring else 'off'}")
-            print(
-                f"answers after    {time.perf_counter() - started:8.1f} s, {_gib(process, 'VmRSS'):.2f} GiB"
-            )
+            seconds, held = time.perf_counter() - begin, resident_gib("VmRSS", process.pid)
+            print(f"answers after    {seconds:8.1f} s, {held:.2f} GiB")
             client = MONAILabelClient(url, tmpdir=str(work))
             (image,) = client.datastore()["objects"]
             for number in range(repeats + 1):
                 seconds, load = _mask(client, image)
                 name = "first mask" if number == 0 else "next mask"
                 print(f"{name:17}{seconds:8.1f} s, {load['lesion_ml']:.1f} of {load['lung_ml']:.0f} mL")
-            print(f"peak memory      {_gib(process, 'VmHWM'):8.2f} GiB")
+            print(f"peak memory      {resident_gib('VmHWM', process.pid):8.2f} GiB")
 
 
 def _mask(client: MONAILabelClient, image: str) -> tuple[float, dict[str, float]]:
@@ -100,12 +100,6 @@ def _server(work: Path, threads: int, scoring: bool) -> Iterator[tuple[str, psut
         for one in [*process.children(recursive=True), process]:
             one.terminate()
         server.wait()
-
-
-def _gib(process: psutil.Process, field: str) -> float:
-    """Reads a process's resident memory, GiB: now ("VmRSS") or at most ("VmHWM"); Linux only."""
-    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(field)).split()[1]) / 2**20
 
 
 if __name__ == "__main__":

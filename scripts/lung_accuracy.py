@@ -31,6 +31,7 @@ from normnet.masks import read_mask
 from normnet.metrics import voxel_scores
 from normnet.pictures import LUNG_WINDOW_HU
 from normnet.reading import read_ct
+from normnet.report import MM3_PER_ML
 from normnet.whole_file import written_whole
 
 Segment = Callable[..., np.ndarray]
@@ -130,7 +131,7 @@ def lung_accuracy(ct_dir: str, model: str, *, training: str) -> None:
     for case in DISEASED:
         ct, spacing, _ = _read(cts / f"{case}.nii.gz")
         masks = {name: backends[name](ct, spacing) for name in COLOURS}
-        more = np.count_nonzero(masks["joined"] & ~masks["classical"]) * np.prod(spacing) / 1000
+        more = np.count_nonzero(masks["joined"] & ~masks["classical"]) * np.prod(spacing) / MM3_PER_ML
         added.append(f"{more:.0f} mL in {case}")
         shown.append((case, ct, masks))
     draw(docs / "pictures" / "lungs.png", shown)

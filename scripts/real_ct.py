@@ -24,6 +24,7 @@ from normnet import bundle_root
 from normnet.checkpoints import weights_hash
 from normnet.errors import report_input_errors
 from normnet.metrics import voxel_scores
+from normnet.report import MM3_PER_ML
 from normnet.whole_file import written_whole
 
 BUNDLE = Path(bundle_root())
@@ -147,7 +148,7 @@ def nodule_scores(out: Path, table: list[dict[str, Any]]) -> dict[str, Any]:
     labels = [row["label"] for row in table]
     hits, chance = found(lesion, truth, labels), found(before, truth, labels)
     groups = by_class([row["mm3"] for row in table], [row["mean_hu"] for row in table])
-    voxel_ml = float(np.prod(spacing)) / 1000
+    voxel_ml = float(np.prod(spacing)) / MM3_PER_ML
     nodule = truth > 0
     return {
         "groups": {
