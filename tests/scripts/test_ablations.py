@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from generator import SPECS, SynthesisSpec
+from normnet import bundle_root
 from normnet.checkpoints import save_weights
 from normnet.errors import InputError
 from normnet.network import member_network
@@ -14,7 +15,7 @@ from scripts import ablations as script
 from scripts.ablations import ablations, mean_dice, scaled
 from scripts.ablations_grid import Setting
 from scripts.ablations_grid import grid as grid_of
-from scripts.ablations_page import PAPER_ITERATIONS, TABLES, table_iv
+from scripts.ablations_page import PAPER_ITERATIONS, TABLES, table_iv, write
 
 
 def grid(table: str, iterations: int, step: int, members: int, most: int) -> list[Setting]:
@@ -142,6 +143,16 @@ def test_results_of_other_iterations_are_refused_and_other_tables_are_added(
     with pytest.raises(InputError, match="another iterations; give another OUTPUT_DIR"):
         ablate(tmp_path, tables="growing", members=1, iterations=50)
     assert len(runs) == done
+
+
+def test_the_papers_growing_stands_beside_no_number_of_steps(tmp_path: Path) -> None:
+    rows = {("growing", steps): 70.0 for steps in ("0", "10", "as far as it goes")}
+    write(rows, tmp_path / "page.md", "", "command")
+    lines = (tmp_path / "page.md").read_text().splitlines()
+    assert "| 0 | 70.0 | 65.5 |" in lines
+    assert "| 10 | 70.0 | - |" in lines and "| as far as it goes | 70.0 | - |" in lines
+    (note,) = (line for line in lines if "68.7" in line)
+    assert note in (Path(bundle_root()) / "docs" / "ablations.md").read_text().splitlines()
 
 
 def test_the_full_method_is_in_table_v_once() -> None:

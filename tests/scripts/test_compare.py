@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from generator.cohort import write_cohort
+from normnet import bundle_root
 from normnet.checkpoints import save_weights
 from normnet.errors import InputError
 from normnet.network import member_network
@@ -131,6 +132,13 @@ def test_the_papers_setting_reaches_training_merge_and_inference(
         assert (run_id, files) == ("run", ["inference.json", "paper_rule.json"])
         assert settings["architecture"] == "unet"
     assert without_growing[2]["growing_steps"] == 0 and "growing_steps" not in normnet[2]
+
+
+def test_the_committed_page_says_of_the_paper_what_the_script_says() -> None:
+    text = page(compared({NORMNET: 60.0}), {"set": 1}, BUDGET, "", "command")
+    (paragraph,) = (line for line in text.splitlines() if line.startswith("Table III of arXiv"))
+    assert "5 members of 3500 iterations each" in paragraph
+    assert paragraph in (Path(bundle_root()) / "docs" / "comparison.md").read_text().splitlines()
 
 
 def test_every_method_of_the_paper_has_its_numbers() -> None:
