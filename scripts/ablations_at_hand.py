@@ -85,8 +85,7 @@ def ablations_at_hand(
     """
     out = Path(output_dir).resolve()
     cohort = out / "cohort"
-    if not cohort.is_dir():
-        write_cohort(cohort, healthy=4, diseased=3, shape=SHAPE, spacing=SPACING)
+    write_cohort(cohort, healthy=4, diseased=3, shape=SHAPE, spacing=SPACING)
     ablations(
         str(cohort / "healthy"),
         str(cohort / "diseased"),

@@ -7,6 +7,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import torch
+from kept_settings import keep_settings
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 from real_ct import DISEASED, HEALTHY, NODULES, put_nodules
@@ -80,7 +81,12 @@ def prepared_cases(
 
     Returns:
         The cases by name, and the table of the nodules put in.
+
+    Raises:
+        InputError: what is in OUT is of other CTs or lungs.
     """
+    kept = {"ct_dir": ct_dir, "lungs_backend": rules.parser()["lungs_backend"]}
+    keep_settings(out, kept, "*_thorax.pt", "nodules")
     network = load_weights(Ensemble(members), weights).eval()
     inferer = rules.parser().get_parsed_content("inferer")
     cases: dict[str, Case] = {}

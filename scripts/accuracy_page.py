@@ -35,8 +35,9 @@ a tenth is found; Dice over the synthetic lesions.
 
 {rules}
 
-The search tries one setting after another, as the paper did, but without a label: the best Dice on the synthetic
-lesions among rules that call at most {most_false} per cent of the healthy scan's lung lesion. It found {searched}.
+The search tries one setting after another, without a label (of its own the paper says "hyperparameter search" and no
+more): the best Dice on the synthetic lesions among rules that call at most {most_false} per cent of the healthy
+scan's lung lesion. It found {searched}.
 The bundle's default is {default}. The threshold's rival marks bright lung that an opening leaves.
 
 ## Members, and together

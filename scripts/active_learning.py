@@ -6,7 +6,6 @@ python scripts/active_learning.py OUTPUT_DIR [--seeds 3]
 import json
 import random
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,14 @@ import matplotlib
 import nibabel as nib
 import numpy as np
 import torch
+from bundle_process import run_script
+from kept_settings import keep_settings
 from scipy.stats import spearmanr
 from tqdm import tqdm
 
 from generator.cohort import write_cohort
 from normnet import bundle_root
-from normnet.errors import InputError, report_input_errors
+from normnet.errors import report_input_errors
 from normnet.metrics import voxel_scores
 from normnet.results import study_result
 from normnet.studies import find_studies
@@ -63,6 +64,7 @@ THIRD_RESOLUTION = {
 """The bundle at three times the paper's voxel size: lengths in voxels are a third. Lungs by thresholds, for time."""
 
 
+@fire.decorators.SetParseFns(output_dir=str)
 def active_learning(
     output_dir: str, seeds: int = 3, pool: int = 10, tests: int = 4, members: int = 3
 ) -> None:
@@ -82,7 +84,7 @@ def active_learning(
     """
     report_input_errors()
     out = Path(output_dir).resolve()
-    keep_settings(out, {"pool": pool, "tests": tests, "members": members, **THIRD_RESOLUTION})
+    keep_settings(out, {"pool": pool, "tests": tests, "members": members, **THIRD_RESOLUTION}, "seed_*")
     curves: dict[str, list[list[float]]] = {"disagreement": [], "random": []}
     ranks: list[float] = []
     with tqdm(total=seeds * len(curves), desc="Active learning", unit="run") as progress:
@@ -112,35 +114,13 @@ def active_learning(
         print(strategy, ", ".join(f"{k}: {mean:.3f} +- {sd:.3f}" for k, mean, sd in steps))
 
 
-def keep_settings(out: Path, settings: dict[str, Any]) -> None:
-    """Writes what the results of a folder depend on, beside them.
-
-    Raises:
-        InputError: there are results of other settings.
-    """
-    record = out / "settings.json"
-    if record.is_file() or any(out.glob("seed_*")):
-        found = json.loads(record.read_text()) if record.is_file() else {}
-        if other := [name for name in settings if found.get(name) != settings[name]]:
-            raise InputError(
-                f"{out}: expected results of these settings, found some of another {', '.join(other)}; "
-                "give another OUTPUT_DIR."
-            )
-    out.mkdir(parents=True, exist_ok=True)
-    with written_whole(record) as beside:
-        beside.write_text(json.dumps(settings, indent=2))
-
-
 def prepare(folder: Path, seed: int, scans: int, members: int) -> None:
     """Writes the chests and trains the ensemble that is there before any correction."""
     cohort = folder / "cohort"
-    if not cohort.is_dir():
-        write_cohort(cohort, healthy=3, diseased=scans, seed=seed, shape=SHAPE, spacing=SPACING)
+    write_cohort(cohort, healthy=3, diseased=scans, seed=seed, shape=SHAPE, spacing=SPACING)
     settings = {**THIRD_RESOLUTION, "members": members, "max_iterations": 60, "base_seed": seed}
-    words = [f"--{name}={value}" for name, value in settings.items()]
-    places = ["--ckpt_dir", str(folder / "models"), "--output_dir", str(folder / "runs")]
-    script = Path(__file__).with_name("train_ensemble.py")
-    subprocess.run([sys.executable, str(script), str(cohort / "healthy"), *places, *words], check=True)
+    places = {"ckpt_dir": folder / "models", "output_dir": folder / "runs"}
+    run_script("train_ensemble.py", cohort / "healthy", **places, **settings)
 
 
 def rank_correlation(folder: Path, members: int) -> float:

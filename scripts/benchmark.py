@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from benchmark_inference import benchmark_inference
 from benchmark_training import benchmark_training
+from resident_memory import resident_gib
 from tqdm import tqdm
 
 from generator import synthesize
@@ -33,12 +34,6 @@ def make_sample() -> tuple[torch.Tensor, torch.Tensor]:
     return 0.2 * torch.rand(SHAPE, generator=torch.Generator().manual_seed(0)) * lung, lung
 
 
-def _resident_mib(field: str) -> float:
-    """Reads this process's resident memory, MiB: now ("VmRSS") or at most ("VmHWM"); Linux only."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(field)).split()[1]) / 1024
-
-
 def _fast(samples: int) -> tuple[list[float], float]:
     """Times the generator, seconds a sample, and finds the most memory it takes beyond its input, MiB."""
     torch.set_num_threads(1)
@@ -47,13 +42,13 @@ def _fast(samples: int) -> tuple[list[float], float]:
     rng = torch.Generator().manual_seed(0)
     synthesize(image[small], lung[small], lung_fraction=0.5, rng=rng)  # loads the libraries' kernels
     Path("/proc/self/clear_refs").write_text("5")  # VmHWM starts anew
-    before = _resident_mib("VmRSS")
+    before = resident_gib("VmRSS")
     seconds = []
     for seed in tqdm(range(samples), desc="generator"):
         start = time.perf_counter()
         synthesize(image, lung, lung_fraction=1.0, rng=torch.Generator().manual_seed(seed))
         seconds.append(time.perf_counter() - start)
-    return seconds, _resident_mib("VmHWM") - before
+    return seconds, 1024 * (resident_gib("VmHWM") - before)
 
 
 def _literal(samples: int) -> list[float]:

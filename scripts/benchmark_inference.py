@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import fire
 import numpy as np
 import torch
 from monai.bundle import ConfigParser
+from resident_memory import resident_gib
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
@@ -41,12 +43,6 @@ class Run:
     lung_voxels: int
     field: tuple[int, int, int]
     operations: float
-
-
-def _resident_gib(field: str) -> float:
-    """Reads this process's resident memory, GiB: now ("VmRSS") or at most ("VmHWM"); Linux only."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(field)).split()[1]) / 2**20
 
 
 def _operations_a_voxel(network: torch.nn.Module, edge: int = 64) -> float:
@@ -90,7 +86,7 @@ def _ours(ct: str, threads: int, settings: dict[str, Any]) -> Run:
         for step in config.get_parsed_content("postprocessing").transforms:
             study = timed(type(step).__name__, step, study)
         timed("files and picture", config.get_parsed_content("handlers")[0].save, study)
-    peak = _resident_gib("VmHWM")
+    peak = resident_gib("VmHWM")
     return Run(seconds, peak, lung_voxels, field, _operations_a_voxel(network) * lung_voxels)
 
 
@@ -166,6 +162,7 @@ def _product_rate(threads: int, reduced: bool) -> float:
     return 2 * MATRIX**3 / min(seconds)
 
 
+@fire.decorators.SetParseFns(ct=str)
 def benchmark_inference(ct: str, *, windows: int = 2, threads: int | None = None, **settings: Any) -> None:
     """Compares inference on one CT with nnU-Net's predictor and with the floor, all in one run.
 

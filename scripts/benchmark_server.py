@@ -17,9 +17,9 @@ from pathlib import Path
 
 import fire
 import psutil
-import requests
 from monailabel.client import MONAILabelClient
-from orthanc import waited
+from resident_memory import resident_gib
+from server_answers import started
 
 from normnet.errors import InputError, report_input_errors
 from normnet.reading import read_ct
@@ -51,19 +51,18 @@ def benchmark_server(ct: str, *, repeats: int = 2, threads: int | None = None, s
         work = Path(folder)
         (work / "studies").mkdir()
         shutil.copy(ct, work / "studies")
-        started = time.perf_counter()
+        begin = time.perf_counter()
         with _server(work, threads, scoring) as (url, process):
             print(f"{Path(ct).name}, {threads} threads, scoring {'on' if scoring else 'off'}")
-            print(
-                f"answers after    {time.perf_counter() - started:8.1f} s, {_gib(process, 'VmRSS'):.2f} GiB"
-            )
+            seconds, held = time.perf_counter() - begin, resident_gib("VmRSS", process.pid)
+            print(f"answers after    {seconds:8.1f} s, {held:.2f} GiB")
             client = MONAILabelClient(url, tmpdir=str(work))
             (image,) = client.datastore()["objects"]
             for number in range(repeats + 1):
                 seconds, load = _mask(client, image)
                 name = "first mask" if number == 0 else "next mask"
                 print(f"{name:17}{seconds:8.1f} s, {load['lesion_ml']:.1f} of {load['lung_ml']:.0f} mL")
-            print(f"peak memory      {_gib(process, 'VmHWM'):8.2f} GiB")
+            print(f"peak memory      {resident_gib('VmHWM', process.pid):8.2f} GiB")
 
 
 def _mask(client: MONAILabelClient, image: str) -> tuple[float, dict[str, float]]:
@@ -94,26 +93,13 @@ def _server(work: Path, threads: int, scoring: bool) -> Iterator[tuple[str, psut
     process = psutil.Process(server.pid)
     try:
         url = f"http://127.0.0.1:{port}"
-        if not waited(lambda: server.poll() is not None or _answers(url), START_SECONDS) or not _answers(url):
+        if not started(server, f"{url}/info/", START_SECONDS):
             raise InputError(f"The server did not start; its log ends:\n{log.read_text()[-2000:]}")
         yield url, process
     finally:
         for one in [*process.children(recursive=True), process]:
             one.terminate()
         server.wait()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/info/", timeout=5).ok
-    except requests.RequestException:
-        return False
-
-
-def _gib(process: psutil.Process, field: str) -> float:
-    """Reads a process's resident memory, GiB: now ("VmRSS") or at most ("VmHWM"); Linux only."""
-    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(field)).split()[1]) / 2**20
 
 
 if __name__ == "__main__":

@@ -1,20 +1,21 @@
 """A training run's speed, and how long its steps wait for data."""
 
 import tempfile
-from pathlib import Path
 from typing import Any
 
+import fire
 import torch
+from bundle_configs import CONFIGS, config_files
 from ignite.handlers import BasicTimeProfiler
 from monai.bundle import ConfigParser
 
-from normnet import bundle_root
 from normnet.errors import report_input_errors
 
 WARM_UP = 5
 """Iterations that are not counted: the first loads kernels, and the workers start."""
 
 
+@fire.decorators.SetParseFns(dataset_dir=str, configs=str, cache_dir=str)
 def benchmark_training(
     dataset_dir: str,
     iterations: int = 40,
@@ -32,10 +33,8 @@ def benchmark_training(
         **settings: of the configs, by name.
     """
     report_input_errors()
-    if isinstance(configs, str):
-        configs = configs.split(",")
     config = ConfigParser()
-    config.read_config([Path(bundle_root()) / "configs" / f"{name}.json" for name in configs])
+    config.read_config([CONFIGS / file for file in config_files(configs)])
     with tempfile.TemporaryDirectory() as work:
         own = {
             "dataset_dir": dataset_dir,

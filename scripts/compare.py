@@ -1,20 +1,25 @@
 """Trains every method of Table III on one set of healthy CTs, scores all alike on labelled sets, writes the page.
 
 python scripts/compare.py HEALTHY_DIR TEST_DIR[,TEST_DIR] OUTPUT_DIR [--iterations 6000] [--methods ae,vae,...]
+
+The paper's own setting: --configs train,paper --member_iterations 3500
 """
 
 import json
 import resource
+from dataclasses import asdict
 from pathlib import Path
 
 import fire
-from bundle_process import CONFIGS, bundle
+from bundle_configs import CONFIGS, config_files, rule_files, setting
+from bundle_process import bundle, run_script
 from compare_methods import METHODS, NORMNET, SHIPPED, WITHOUT_GROWING
 from compare_nnunet import NNUNET, UNSEEN
 from compare_page import Budget, Comparison, Scores, page
 from compare_pictures import draw_cases
-from compare_plan import Plan, epochs, minutes, note_minutes, scores, segmented
-from demo import HALF_KERNELS, HALF_RESOLUTION, run
+from compare_plan import Plan, epochs, minutes, named_sets, note_minutes, scores, segmented
+from half_resolution import HALF_KERNELS, HALF_RESOLUTION
+from kept_settings import keep_settings
 from shared_lungs import with_lungs
 from tqdm import tqdm
 
@@ -33,6 +38,7 @@ PAPER_ITERATIONS = 6000
     healthy_dir=str,
     test_dirs=str,
     output_dir=str,
+    configs=str,
     lungs_backend=str,
     page_path=str,
     about=str,
@@ -44,6 +50,8 @@ def compare(
     output_dir: str,
     iterations: int = PAPER_ITERATIONS,
     members: int = 5,
+    member_iterations: int | None = None,
+    configs: str = "train",
     methods: str | tuple[str, ...] = tuple(METHODS),
     learning_rate: float = 3e-4,
     restoration_renewal: int = 1,
@@ -59,13 +67,18 @@ def compare(
 ) -> None:
     """Compares the methods; what is done already is not done again, a stopped training goes on.
 
+    A folder with results of other settings is refused; other methods and sets are added.
+
     Args:
         healthy_dir: healthy CTs; the last ones validate, and choose the thresholds with synthetic lesions.
         test_dirs: folders of CTs with their `<case>_lesions` masks, one for each set, with commas.
         output_dir: weights, results, scores.
         iterations: of each method, of all members of NormNet together, and of each of nnU-Net's folds: 6000 are the
-            paper's for the others (IV-C); with five members it gave NormNet 3500 each.
+            paper's for the others (IV-C).
         members: networks of NormNet.
+        member_iterations: of each member, in the place of its share of `iterations`; the paper's are 3500 (IV-B3).
+        configs: of NormNet's training, with commas: train, or train,paper for the paper's own setting, which is then
+            segmented by the paper's rule, too.
         methods: which ones, with commas; `normnet` is always one.
         learning_rate: of the compared methods; 3e-4 is the paper's. NormNet and nnU-Net have their own.
         restoration_renewal: of VAE Restoration; 5 takes a fifth of the time, which is hours on a CPU.
@@ -85,9 +98,23 @@ def compare(
     if unknown:
         raise InputError(f"--methods: expected some of {', '.join(METHODS)}, got {', '.join(unknown)}.")
     out = Path(output_dir).resolve()
-    folders = [Path(folder).resolve() for folder in (healthy_dir, *test_dirs.split(","))]
-    sets = {folder.name: folder for folder in folders[1:]}
-    healthy, tests = with_lungs(folders[0], sets, out / "cts", lungs_backend)
+    healthy, sets = Path(healthy_dir).resolve(), named_sets(test_dirs)
+    files = config_files(configs)
+    budget = Budget(
+        iterations=iterations,
+        members=members,
+        member_iterations=member_iterations or max(1, iterations // members),
+        configs=configs,
+        learning_rate=learning_rate,
+        restoration_renewal=restoration_renewal,
+        nnunet_small=nnunet_small,
+        lungs_backend=lungs_backend,
+    )
+    kept = {"healthy_dir": healthy, "half_resolution": half_resolution, "settings": settings}
+    keep_settings(out, {**kept, **asdict(budget)}, "cts", "models", "runs", "nnunet")
+    for name, folder in sets.items():
+        keep_settings(out / name, {"test_dir": folder}, "*/results")
+    healthy, tests = with_lungs(healthy, sets, out / "cts", lungs_backend)
     training = dict(HALF_RESOLUTION) if half_resolution else {}
     plan = Plan(
         healthy=healthy,
@@ -95,6 +122,9 @@ def compare(
         out=out,
         iterations=iterations,
         members=members,
+        member_iterations=budget.member_iterations,
+        files=files,
+        rule=rule_files(configs),
         learning_rate=learning_rate,
         restoration_renewal=restoration_renewal,
         shared={key: training[key] for key in ("spacing",) if key in training}
@@ -118,7 +148,6 @@ def compare(
         else:
             compared[name] = compare_baseline(name, plan)
     cases = {name: len(find_studies(folder)) for name, folder in tests.items()}
-    budget = Budget(iterations, members, learning_rate, restoration_renewal, nnunet_small, lungs_backend)
     path = Path(page_path) if page_path else plan.out / "comparison.md"
     pictures = draw_cases(plan, path.parent / "pictures")
     with written_whole(path) as beside:
@@ -170,11 +199,12 @@ def compare_baseline(name: str, plan: Plan) -> Comparison:
 def compare_normnet(plan: Plan) -> dict[str, Comparison]:
     """Trains NormNet's members, and scores it with and without growing; its thresholds are fixed."""
     model = plan.weights / "model.pt"
+    given = {**plan.shared, **plan.training}
+    architecture = given.get("architecture", setting(plan.files, "architecture"))
     if not model.is_file():
         options = {
-            **plan.shared,
-            **plan.training,
-            **epochs(max(1, plan.iterations // plan.members)),
+            **given,
+            **epochs(plan.member_iterations),
             "ckpt_dir": plan.weights,
             "output_dir": plan.out / "runs",
             "dataset_dir": plan.healthy,
@@ -182,32 +212,35 @@ def compare_normnet(plan: Plan) -> dict[str, Comparison]:
         members = [plan.weights / f"member_{member}.pt" for member in range(plan.members)]
         for member, path in enumerate(members):
             if not path.is_file():
-                note_minutes(plan, NORMNET, bundle("training", ["train.json"], {**options, "member": member}))
-        merge_members(members, model)
-    rule = {**plan.segmenting, **plan.shared}
+                note_minutes(plan, NORMNET, bundle("training", plan.files, {**options, "member": member}))
+        merge_members(members, model, architecture=str(architecture))
+    settings = {
+        "architecture": architecture,
+        "members": plan.members,
+        "checkpoint": model,
+        **plan.segmenting,
+        **plan.shared,
+    }
     return {
-        WITHOUT_GROWING: segment(plan, WITHOUT_GROWING, model, plan.members, {**rule, "growing_steps": 0}),
-        NORMNET: segment(plan, NORMNET, model, plan.members, rule),
+        WITHOUT_GROWING: segment(plan, WITHOUT_GROWING, plan.rule, {**settings, "growing_steps": 0}),
+        NORMNET: segment(plan, NORMNET, plan.rule, settings),
     }
 
 
 def compare_shipped(plan: Plan) -> Comparison:
     """Scores the bundle's own weights, by the bundle's own rule."""
-    settings = {key: value for key, value in plan.shared.items() if key != "spacing"}
-    return segment(plan, SHIPPED, Path(bundle_root()) / "models" / "model.pt", None, settings)
+    settings = {key: value for key, value in plan.shared.items() if key not in ("spacing", "architecture")}
+    settings["checkpoint"] = Path(bundle_root()) / "models" / "model.pt"
+    return segment(plan, SHIPPED, ["inference.json"], settings)
 
 
-def segment(
-    plan: Plan, name: str, model: Path, members: int | None, settings: dict[str, object]
-) -> Comparison:
+def segment(plan: Plan, name: str, rule: list[str], settings: dict[str, object]) -> Comparison:
     """Segments every set by an ensemble, and scores it."""
     sets = {}
     for of, test in plan.tests.items():
         results = plan.out / of / name / "results"
         if not segmented(test, results, "lesion"):
-            more = {"checkpoint": model, "output_dir": results, "dataset_dir": test}
-            voters = {} if members is None else {"members": members}
-            bundle("run", ["inference.json"], {**settings, **more, **voters})
+            bundle("run", rule, {**settings, "output_dir": results, "dataset_dir": test})
         sets[of] = Scores(scores(plan, of, results))
     return Comparison(sets, None if name == SHIPPED else minutes(plan, NORMNET))
 
@@ -222,8 +255,8 @@ def compare_nnunet(plan: Plan, small: bool) -> dict[str, Comparison]:
     if not done:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         length = epochs(plan.iterations)
-        run(
-            Path(__file__).with_name("compare_nnunet.py"),
+        run_script(
+            "compare_nnunet.py",
             ",".join(map(str, plan.tests.values())),
             plan.out,
             iterations=length["epoch_iterations"],

@@ -6,25 +6,25 @@ python scripts/compare_networks.py HEALTHY_DIR OUTPUT_DIR [--ct_dir CT_DIR] [--m
 import json
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import fire
 import torch
+from bundle_process import bundle_command
+from kept_settings import keep_settings
 from markdown_table import table
-from real_ct import DISEASED, HEALTHY, segment, slice_aucs
+from real_ct import DISEASED, HEALTHY, slice_aucs
+from segment_ct import segment
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from normnet import bundle_root
 from normnet.ensemble import merge_members
 from normnet.errors import report_input_errors
 from normnet.inferers import ReducedPrecisionInferer
 from normnet.network import ARCHITECTURES, member_network
 from normnet.whole_file import written_whole
 
-CONFIGS = Path(bundle_root()) / "configs"
 BATCH = (8, 1, 128, 128, 32)
 SCORES = {
     "val_healthy_dice": "healthy Dice",
@@ -46,12 +46,15 @@ def compare(
 
     Args:
         dataset_dir: healthy CTs, with a validation part.
-        output_dir: weights, checkpoints, curves and masks; what is there already is read again.
+        output_dir: weights, checkpoints, curves and masks; what is there already is read again,
+            unless it is of other settings, which is refused.
         ct_dir: covid_p001, cap001 and normal001 .nii.gz and slice_labels.json, to segment and score as real_ct.py does.
         minutes: processor time for each network's forward and backward passes.
         learning_rate: of Adam; it falls to nothing over the iterations.
     """
     report_input_errors()
+    kept = {"dataset_dir": Path(dataset_dir).resolve(), "minutes": minutes, "learning_rate": learning_rate}
+    keep_settings(Path(output_dir).resolve(), kept, "*/plan.json")
     rows = []
     for architecture in ARCHITECTURES:
         out = Path(output_dir).resolve() / architecture
@@ -91,9 +94,6 @@ def seconds_per_iteration(architecture: str, repeats: int = 3) -> float:
 def train(architecture: str, dataset_dir: Path, out: Path, iterations: int, learning_rate: float) -> None:
     """Trains one member by the bundle's command."""
     settings = {
-        "config_file": CONFIGS / "train.json",
-        "meta_file": CONFIGS / "metadata.json",
-        "logging_file": CONFIGS / "logging.conf",
         "dataset_dir": dataset_dir,
         "ckpt_dir": out,
         "output_dir": out,
@@ -104,8 +104,7 @@ def train(architecture: str, dataset_dir: Path, out: Path, iterations: int, lear
         "learning_rate": learning_rate,
         "validate::draws": 12,
     }
-    words = [f"--{key}={value}" for key, value in settings.items()]
-    command = [sys.executable, "-m", "monai.bundle", "run", "training", *words]
+    command = bundle_command("training", ["train.json"], settings)
     subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 

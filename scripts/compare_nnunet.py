@@ -10,7 +10,9 @@ from typing import Any
 
 import fire
 import numpy as np
-from monai.transforms import Compose, Orientationd
+from compare_plan import named_sets
+from ct_with_lungs import reads_with_lungs
+from kept_settings import keep_settings
 from nnunet_training import (
     MOST_FOLDS,
     SmallPlan,
@@ -25,10 +27,9 @@ from tqdm import tqdm
 
 from normnet.baselines.anomaly_results import write_masks
 from normnet.errors import InputError, report_input_errors
-from normnet.lungs import SegmentLungsd
 from normnet.masks import read_mask
 from normnet.nnunet_lungs import load_predictor
-from normnet.reading import LoadCTd, read_ct
+from normnet.reading import read_ct
 from normnet.studies import find_studies
 from normnet.thorax import ThoraxAread
 
@@ -52,7 +53,7 @@ def nnunet(
     """Writes OUTPUT_DIR/<set>/nnunet/results and, with two sets, nnunet_unseen/results: masks of every case.
 
     In `nnunet` a case is segmented by the fold that has not trained on it; in `nnunet_unseen` by all folds of the other
-    set. As all methods, it sees the lungs alone. What is done is not done again.
+    set. As all methods, it sees the lungs alone. What is done is not done again; a folder of other settings is refused.
 
     Args:
         test_dirs: folders of CTs with their `<case>_lesions` masks, at least 5 CTs each.
@@ -65,8 +66,10 @@ def nnunet(
     """
     report_input_errors()
     out = Path(output_dir).resolve()
-    sets = {Path(folder).resolve().name: Path(folder).resolve() for folder in test_dirs.split(",")}
+    sets = named_sets(test_dirs)
     work = out / NNUNET
+    kept = {"epochs": epochs, "iterations": iterations, "small": small, "lungs_backend": lungs_backend}
+    keep_settings(work, kept, "raw")
     datasets = {name: dataset_name(FIRST_NUMBER + index, name) for index, name in enumerate(sets)}
     for index, (name, folder) in enumerate(sets.items()):
         raw = raw_folder(work, datasets[name])
@@ -105,14 +108,7 @@ def convert(folder: Path, raw: Path, lungs_backend: str) -> None:
             f"{folder}: expected at least {MOST_FOLDS} CTs, each with its mask <case>_lesions, "
             f"got {len(studies)}, {len(unlabelled)} of them without."
         )
-    prepare = Compose(
-        [
-            LoadCTd(keys="image"),
-            Orientationd(keys="image", axcodes="RAS", labels=None),
-            SegmentLungsd(backend=lungs_backend),
-            ThoraxAread(),
-        ]
-    )
+    prepare = reads_with_lungs(lungs_backend, ThoraxAread())
     for study in tqdm(studies, desc="Converting", unit="CT"):
         item: Any = prepare(dict(study))
         lesion = read_mask(study["lesions"], like=item["image"]) > 0

@@ -5,7 +5,8 @@ from pathlib import Path
 from compare_methods import NORMNET, SHIPPED
 from compare_nnunet import NNUNET
 from compare_plan import Plan
-from figure import figure, shrink
+from figure import figure
+from small_picture import shrink
 
 from normnet.studies import find_studies
 

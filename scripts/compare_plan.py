@@ -5,10 +5,14 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from normnet.errors import InputError
 from normnet.evaluation import Row, evaluate_folder
 from normnet.studies import find_studies
 
-__all__ = ["Plan", "epochs", "minutes", "note_minutes", "scores", "segmented"]
+__all__ = ["Plan", "epochs", "minutes", "named_sets", "note_minutes", "scores", "segmented"]
+
+OWN_FOLDERS = ("cts", "healthy_lungs", "minutes", "models", "nnunet", "runs")
+"""What a comparison writes beside the folders of its sets, in OUTPUT_DIR and OUTPUT_DIR/cts."""
 
 LONGEST_EPOCH = 100
 """Iterations; a training that is stopped goes on from its last epoch."""
@@ -16,13 +20,16 @@ LONGEST_EPOCH = 100
 
 @dataclass
 class Plan:
-    """What one comparison is about: folders, budget, and settings for the configs by name."""
+    """What one comparison is about: folders, budget, configs of NormNet, and settings for all configs by name."""
 
     healthy: Path
     tests: dict[str, Path]
     out: Path
     iterations: int
     members: int
+    member_iterations: int
+    files: list[str]
+    rule: list[str]
     learning_rate: float
     restoration_renewal: int
     shared: dict[str, object] = field(default_factory=dict)
@@ -34,6 +41,30 @@ class Plan:
     def weights(self) -> Path:
         """Where weights and thresholds go."""
         return self.out / "models"
+
+
+def named_sets(test_dirs: str) -> dict[str, Path]:
+    """Lists the test sets by the names of their folders, which their results get.
+
+    Args:
+        test_dirs: folders, with commas.
+
+    Raises:
+        InputError: two have one name, or one has a name that a comparison's own folders have.
+    """
+    sets: dict[str, Path] = {}
+    for folder in (Path(name).resolve() for name in test_dirs.split(",")):
+        if folder.name in sets:
+            raise InputError(
+                f"{folder}: expected test sets of different folder names, got {sets[folder.name]} too; rename one."
+            )
+        if folder.name in OWN_FOLDERS:
+            raise InputError(
+                f"{folder}: expected another folder name, since OUTPUT_DIR/{folder.name} is the comparison's own; "
+                "rename it."
+            )
+        sets[folder.name] = folder
+    return sets
 
 
 def epochs(iterations: int) -> dict[str, object]:

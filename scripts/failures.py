@@ -25,13 +25,15 @@ from failure_cases import (
     healthy_scan,
     with_lesions,
 )
-from figure import draw, overlay, shrink
+from figure import draw, overlay
+from kept_settings import keep_settings
 from markdown_table import table
 from nodules import found
 from ras_nifti import read
-from real_ct import segment
 from real_ct_page import COVID_CT_MD
 from scipy import ndimage
+from segment_ct import segment
+from small_picture import shrink
 from tqdm import tqdm
 
 from normnet import bundle_root
@@ -100,12 +102,13 @@ def failures(ct: str, output_dir: str, *, weights: Mapping[str, str], training: 
 
     Args:
         ct: the healthy scan.
-        output_dir: for the scans made of it and their masks.
+        output_dir: for the scans made of it and their masks; one with those of another scan is refused.
         weights: files of ensembles by the name of their column; each of as many members as it holds.
         training: how they were trained, for the page.
     """
     report_input_errors()
     out = Path(output_dir).resolve()
+    keep_settings(out, {"ct": Path(ct).resolve()}, "cts")
     scans = made_scans(ct, out / "cts")
     scores: dict[str, list[Scores]] = {}
     pictures: dict[str, list[np.ndarray]] = {}

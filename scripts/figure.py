@@ -13,7 +13,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from monai.data import MetaTensor
 from monai.transforms import Orientation
-from PIL import Image
 
 from normnet.errors import InputError, report_input_errors
 from normnet.intensity import scale_window
@@ -26,11 +25,9 @@ TRUE_POSITIVE, FALSE_NEGATIVE, FALSE_POSITIVE = (0.1, 0.8, 0.2), (0.2, 0.4, 1.0)
 """Green, blue and red, as in Fig. 5."""
 
 PANEL_INCHES, DPI = 2.4, 130
-LARGEST_PICTURE = 1_000_000
-"""Of a picture in the repository, bytes."""
 
 
-@fire.decorators.SetParseFns(str, str, str)
+@fire.decorators.SetParseFn(str)
 def figure(ct: str, truth: str, output: str, *study_dirs: str) -> None:
     """Draws one row for each result: the lungs of the first one, in the slice with most true lesion.
 
@@ -117,16 +114,6 @@ def draw(rows: dict[str, list[np.ndarray]], columns: Sequence[str], path: Path) 
                 panel.set_title(title)
     with written_whole(path) as beside:
         sheet.savefig(beside)
-
-
-def shrink(picture: Path, target: Path) -> None:
-    """Copies a PNG, scaled down until it is small enough for a repository."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.open(picture).convert("RGB")
-    image.save(target, optimize=True)
-    while target.stat().st_size > LARGEST_PICTURE:
-        image = image.resize((image.width * 9 // 10, image.height * 9 // 10), Image.Resampling.LANCZOS)
-        image.save(target, optimize=True)
 
 
 if __name__ == "__main__":

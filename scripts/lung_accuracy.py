@@ -16,12 +16,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 from altered_scans import ALTERED, LungScan
 from dense_lesions import with_dense_lesions
-from figure import shrink
 from markdown_table import table
 from monai.data import MetaTensor
 from monai.transforms import Orientation
 from real_ct import DISEASED, HEALTHY
 from real_ct_page import COVID_CT_MD
+from small_picture import shrink
 from tqdm import tqdm
 
 from normnet import bundle_root, classical_lungs, joined_lungs, nnunet_lungs
@@ -31,6 +31,7 @@ from normnet.masks import read_mask
 from normnet.metrics import voxel_scores
 from normnet.pictures import LUNG_WINDOW_HU
 from normnet.reading import read_ct
+from normnet.report import MM3_PER_ML
 from normnet.whole_file import written_whole
 
 Segment = Callable[..., np.ndarray]
@@ -130,7 +131,7 @@ def lung_accuracy(ct_dir: str, model: str, *, training: str) -> None:
     for case in DISEASED:
         ct, spacing, _ = _read(cts / f"{case}.nii.gz")
         masks = {name: backends[name](ct, spacing) for name in COLOURS}
-        more = np.count_nonzero(masks["joined"] & ~masks["classical"]) * np.prod(spacing) / 1000
+        more = np.count_nonzero(masks["joined"] & ~masks["classical"]) * np.prod(spacing) / MM3_PER_ML
         added.append(f"{more:.0f} mL in {case}")
         shown.append((case, ct, masks))
     draw(docs / "pictures" / "lungs.png", shown)

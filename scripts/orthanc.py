@@ -11,15 +11,14 @@ import shutil
 import socket
 import sqlite3
 import subprocess
-import time
 import uuid
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import fire
 import pydicom
 import requests
+from server_answers import started, waited
 from tqdm import tqdm
 
 from normnet.dicom import is_dicom
@@ -66,7 +65,7 @@ def start(storage: str = STORAGE, port: int = PORT) -> None:
             server = subprocess.Popen(words, stdout=output, stderr=output, start_new_session=True)
     except OSError as error:
         raise InputError(f"{folder}: Orthanc cannot store here ({error.strerror}).") from error
-    if not waited(lambda: _answers(port) or server.poll() is not None, START_SECONDS) or not _answers(port):
+    if not started(server, f"http://127.0.0.1:{port}/system", START_SECONDS):
         server.kill()
         raise InputError(f"{log}: Orthanc did not start; its log ends: {_last_line(log)}")
     print(f"Orthanc answers at http://127.0.0.1:{port}/dicom-web and stores in {folder}.")
@@ -149,21 +148,6 @@ def _wait_for_index(folder: Path) -> None:
 def _taken(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _answers(port: int) -> bool:
-    try:
-        return requests.get(f"http://127.0.0.1:{port}/system", timeout=TIMEOUT_SECONDS).ok
-    except requests.ConnectionError:
-        return False
-
-
-def waited(done: Callable[[], bool], seconds: float) -> bool:
-    """Waits until something is done; tells whether it was, in that time."""
-    end = time.monotonic() + seconds
-    while not (finished := done()) and time.monotonic() < end:
-        time.sleep(0.1)
-    return finished
 
 
 def _last_line(log: Path) -> str:

@@ -25,6 +25,7 @@ NOTES = "_notes.md"
 """What the pages of figures hold at their end already."""
 
 
+@fire.decorators.SetParseFns(output=str)
 def package_bundle(output: str = "") -> None:
     """Writes the zip; one that is there is replaced when the new one is whole.
 

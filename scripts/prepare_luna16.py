@@ -29,6 +29,7 @@ Nodule = tuple[float, float, float, float]  # centre x, y, z (world, LPS) and di
 log = logging.getLogger("prepare_luna16")
 
 
+@fire.decorators.SetParseFns(luna16_dir=str, output_json=str, annotations=str)
 def prepare_luna16(
     luna16_dir: str,
     output_json: str,
@@ -46,7 +47,7 @@ def prepare_luna16(
         validation: share of the volumes that validate, more than 0 and less than 1; at least one volume.
         seed: of the draw of those volumes.
     """
-    root, output = Path(str(luna16_dir)).resolve(), Path(str(output_json)).resolve()
+    root, output = Path(luna16_dir).resolve(), Path(output_json).resolve()
     volumes = {path.stem: path for path in sorted(root.glob("subset*/*.mhd"))}
     if len(volumes) < 2:
         raise InputError(
@@ -54,7 +55,7 @@ def prepare_luna16(
         )
     if not 0 < validation < 1:
         raise InputError(f"--validation: expected a share between 0 and 1, got {validation}.")
-    table = Path(str(annotations)) if annotations else root / "annotations.csv"
+    table = Path(annotations) if annotations else root / "annotations.csv"
     nodules = read_nodules(table)
     elsewhere = len(nodules.keys() - volumes.keys())
     if elsewhere:

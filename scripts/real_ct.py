@@ -4,29 +4,27 @@ python scripts/real_ct.py CT_DIR OUTPUT_DIR [--checkpoint bundle/models/model.pt
 """
 
 import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import fire
 import numpy as np
-import torch
-from figure import shrink
+from kept_settings import keep_settings
 from monai.bundle import ConfigParser
 from nodule_ct import draw_nodules, write_with_nodules
 from nodules import by_class, found
 from ras_nifti import read
 from real_ct_page import page
+from segment_ct import results_name, segment
 from slice_labels import scores
+from small_picture import shrink
 
 from normnet import bundle_root
 from normnet.checkpoints import weights_hash
-from normnet.errors import InputError, report_input_errors
+from normnet.errors import report_input_errors
 from normnet.metrics import voxel_scores
+from normnet.report import MM3_PER_ML
 from normnet.whole_file import written_whole
 
 BUNDLE = Path(bundle_root())
@@ -64,10 +62,10 @@ def real_ct(
 
     for study in CLEAR:
         nodule = cts / f"{study}_nodule_mask.nii.gz"
-        studies[study]["false_percent"] = false_percent(nodule, out / _name(scans[study]))
+        studies[study]["false_percent"] = false_percent(nodule, out / results_name(scans[study]))
     aucs = {study: slice_aucs(scans[study], out / study, labels[study]) for study in DISEASED}
     for study, ct in scans.items():
-        shrink(out / _name(ct) / "overlay.png", BUNDLE / "docs" / "pictures" / f"{study}.png")
+        shrink(out / results_name(ct) / "overlay.png", BUNDLE / "docs" / "pictures" / f"{study}.png")
     with written_whole(BUNDLE / "docs" / "real_ct.md") as beside:
         beside.write_text(
             page(
@@ -83,42 +81,14 @@ def real_ct(
         )
 
 
-def segment(ct: Path, out: Path, weights: Path, members: int, **settings: object) -> dict[str, Any]:
-    """Runs the bundle's inference on one CT, and returns its report with minutes, peak memory and machine.
-
-    Further settings are those of inference.json, by name.
-    """
-    study = _name(ct)
-    report, record = out / study / "report.json", out / f"{study}.run.json"
-    if not (report.is_file() and record.is_file() and _weights_of(report) == weights_hash(weights)):
-        options = {
-            "config_file": BUNDLE / "configs" / "inference.json",
-            "meta_file": BUNDLE / "configs" / "metadata.json",
-            "logging_file": BUNDLE / "configs" / "logging.conf",
-            "dataset_dir": ct,
-            "output_dir": out,
-            "checkpoint": weights,
-            "members": members,
-            **settings,
-        }
-        words = [f"--{name}={value}" for name, value in options.items()]
-        started = time.monotonic()
-        process = subprocess.Popen([sys.executable, "-m", "monai.bundle", "run", *words])
-        _, status, usage = os.wait4(process.pid, 0)
-        if status:
-            raise InputError(f"{ct}: was not segmented; its own message stands above.")
-        run = {
-            "minutes": (time.monotonic() - started) / 60,
-            "peak_gib": usage.ru_maxrss / 2**20,  # Linux counts KiB.
-            "machine": _machine(),
-        }
-        record.write_text(json.dumps(run), encoding="utf-8")
-    return {**json.loads(report.read_text()), **json.loads(record.read_text())}
-
-
 def put_nodules(cts: Path, out: Path) -> list[dict[str, Any]]:
-    """Writes the healthy CT with nodules, its truth and their table, unless they are there; returns the table."""
+    """Writes the healthy CT with nodules, its truth and their table, unless they are there; returns the table.
+
+    Raises:
+        InputError: those that are there are of another folder of CTs.
+    """
     folder = out / "nodules"
+    keep_settings(folder, {"ct_dir": cts}, "nodules.json")
     listing = folder / "nodules.json"
     if not listing.is_file():
         folder.mkdir(parents=True, exist_ok=True)
@@ -178,7 +148,7 @@ def nodule_scores(out: Path, table: list[dict[str, Any]]) -> dict[str, Any]:
     labels = [row["label"] for row in table]
     hits, chance = found(lesion, truth, labels), found(before, truth, labels)
     groups = by_class([row["mm3"] for row in table], [row["mean_hu"] for row in table])
-    voxel_ml = float(np.prod(spacing)) / 1000
+    voxel_ml = float(np.prod(spacing)) / MM3_PER_ML
     nodule = truth > 0
     return {
         "groups": {
@@ -191,21 +161,6 @@ def nodule_scores(out: Path, table: list[dict[str, Any]]) -> dict[str, Any]:
         "nodules_ml": np.count_nonzero(nodule) * voxel_ml,
         "in_lungs_percent": 100 * np.count_nonzero(nodule & lungs) / max(np.count_nonzero(nodule), 1),
     }
-
-
-def _name(ct: Path) -> str:
-    """The name of a CT's folder of results: a file's or a series'."""
-    return ct.name.removesuffix(".nii.gz")
-
-
-def _weights_of(report: Path) -> str:
-    return str(json.loads(report.read_text())["weights"])
-
-
-def _machine() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"CPU, {os.cpu_count()} cores, {torch.get_num_threads()} torch threads"
 
 
 if __name__ == "__main__":

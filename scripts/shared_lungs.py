@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from monai.transforms import Compose, Orientationd
+from ct_with_lungs import reads_with_lungs
 from nnunet_training import save_volume
 from tqdm import tqdm
 
-from normnet.lungs import SegmentLungsd
-from normnet.reading import LoadCTd
 from normnet.studies import beside_ct, find_studies, load_datalist
 from normnet.whole_file import written_whole
 
@@ -88,14 +86,7 @@ def healthy_with_lungs(folder: Path, out: Path, backend: str) -> Path:
 def find_lungs(item: Mapping[str, Any], path: Path, backend: str) -> Path:
     """Writes the lungs of one CT to a path, unless they are there."""
     if not path.is_file():
-        prepare = Compose(
-            [
-                LoadCTd(keys="image"),
-                Orientationd(keys="image", axcodes="RAS", labels=None),
-                SegmentLungsd(backend=backend),
-            ]
-        )
-        found: Any = prepare(dict(item))
+        found: Any = reads_with_lungs(backend)(dict(item))
         with written_whole(path) as beside:
             save_volume(found["lungs"], np.uint8, beside)
     return path

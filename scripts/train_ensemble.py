@@ -4,17 +4,15 @@ python scripts/train_ensemble.py HEALTHY_DIR [--members 5] [--output_dir DIR] [-
 """
 
 import subprocess
-import sys
 from pathlib import Path
 
 import fire
-from monai.bundle import ConfigParser
+from bundle_configs import config_files, setting
+from bundle_process import bundle_command
 
 from normnet import bundle_root
 from normnet.ensemble import MEMBERS, merge_members
 from normnet.errors import InputError, report_input_errors
-
-CONFIGS = Path(bundle_root()) / "configs"
 
 
 @fire.decorators.SetParseFns(dataset_dir=str, ckpt_dir=str, output_dir=str, configs=str)
@@ -43,12 +41,9 @@ def train_ensemble(
     report_input_errors()
     weights = Path(ckpt_dir or Path(bundle_root()) / "models")
     runs = Path(output_dir or Path(bundle_root()) / "runs")
-    files = [str(CONFIGS / f"{name}.json") for name in configs.split(",")]
-    architecture = str(overrides.get("architecture", _value(files, "architecture")))
+    files = config_files(configs)
+    architecture = str(overrides.get("architecture", setting(files, "architecture")))
     settings = {
-        "config_file": str(files) if len(files) > 1 else files[0],
-        "meta_file": CONFIGS / "metadata.json",
-        "logging_file": CONFIGS / "logging.conf",
         "dataset_dir": Path(dataset_dir).resolve(),
         "ckpt_dir": weights.resolve(),
         "output_dir": runs.resolve(),
@@ -59,19 +54,11 @@ def train_ensemble(
         if path.is_file():
             print(f"Member {member} is trained already: {path}")
             continue
-        arguments = [f"--{name}={value}" for name, value in {**settings, "member": member}.items()]
-        command = [sys.executable, "-m", "monai.bundle", "run", "training", *arguments]
+        command = bundle_command("training", files, {**settings, "member": member})
         if subprocess.run(command, check=False).returncode != 0 or not path.is_file():
             raise InputError(f"{path}: member {member} was not trained; its own message stands above.")
     merge_members(paths, weights / "model.pt", architecture=architecture)
     print(f"The ensemble of {members}: {weights / 'model.pt'}")
-
-
-def _value(files: list[str], name: str) -> object:
-    """What configs, laid over each other, say of a name."""
-    config = ConfigParser()
-    config.read_config(files)
-    return config[name]
 
 
 if __name__ == "__main__":

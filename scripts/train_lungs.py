@@ -1,16 +1,19 @@
-"""Trains a lung network by nnU-Net v2, 2D configuration, and runs it (IV-B2).
+"""Trains a lung network by nnU-Net v2, 2D configuration, runs it and makes it small enough to ship (IV-B2).
 
 `python scripts/train_lungs.py train CTS WORK`, then `python scripts/train_lungs.py predict MODEL CTS MASKS`,
 or `--lungs_backend nnunet:MODEL` in `inference.json`; the training prints MODEL, a folder.
+`python scripts/train_lungs.py ship MODEL TARGET [--fold 0]` copies what inference needs of it.
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import fire
 import numpy as np
 import torch
+from ct_with_lungs import reads_with_lungs
 from dense_lesions import with_dense_lesions
 from monai.data import MetaTensor
 from monai.transforms import Compose, Orientationd, Spacingd
@@ -28,7 +31,6 @@ from nnunet_training import (
 from tqdm import tqdm
 
 from normnet.errors import InputError, report_input_errors
-from normnet.lungs import SegmentLungsd
 from normnet.nnunet_lungs import load_predictor
 from normnet.reading import LoadCTd
 from normnet.studies import find_studies
@@ -46,20 +48,14 @@ def _convert(cts: str, work: Path, lungs_backend: str, diseased: int, small: boo
     """Writes CTs and lung masks in nnU-Net's raw layout, RAS."""
     studies = find_studies(cts)
     if len(studies) * (1 + diseased) < MOST_FOLDS:
-        raise InputError(f"{cts}: expected at least {MOST_FOLDS} CTs to train on, got {len(studies)}.")
-    steps: list[Any] = [
-        LoadCTd(keys="image"),
-        Orientationd(keys="image", axcodes="RAS", labels=None),
-        SegmentLungsd(backend=lungs_backend),
-    ]
-    if small:
-        spacing = Spacingd(
-            keys=["image", "lungs"],
-            pixdim=(SMALL.spacing_mm, SMALL.spacing_mm, -1),
-            mode=["bilinear", "nearest"],
-        )
-        steps.append(spacing)
-    convert = Compose(steps)
+        fewest = math.ceil(MOST_FOLDS / (1 + diseased))
+        raise InputError(f"{cts}: expected at least {fewest} CTs to train on, got {len(studies)}.")
+    in_plane = Spacingd(
+        keys=["image", "lungs"],
+        pixdim=(SMALL.spacing_mm, SMALL.spacing_mm, -1),
+        mode=["bilinear", "nearest"],
+    )
+    convert = reads_with_lungs(lungs_backend, *([in_plane] if small else []))
     raw = raw_folder(work, DATASET)
     if (raw / "dataset.json").is_file():  # it is written last
         return
@@ -78,6 +74,7 @@ def _convert(cts: str, work: Path, lungs_backend: str, diseased: int, small: boo
     write_dataset(raw, "CT", "lungs", len(studies) * (1 + diseased))
 
 
+@fire.decorators.SetParseFn(str)
 def ship(model: str, target: str, fold: str = "0") -> None:
     """Copies one fold of a trained model without what only its training needs.
 
@@ -112,6 +109,7 @@ def _builder(trainer: str) -> str:
     return next(found.__name__ for found in classes if "build_network_architecture" in vars(found))
 
 
+@fire.decorators.SetParseFns(cts=str, work=str, lungs_backend=str)
 def train(
     cts: str,
     work: str,
@@ -128,7 +126,7 @@ def train(
     """Converts, plans, preprocesses and trains; a stopped training goes on where it was.
 
     Args:
-        cts: at least 5 CTs, as for `inference.json`.
+        cts: as for `inference.json`; at least 5 with their diseased copies.
         work: folder for nnU-Net's raw, preprocessed and results folders; it is made.
         lungs_backend: where the masks come from; `file` takes <case>_lungs.nii.gz beside each CT.
         folds: how many of nnU-Net's five to train.
@@ -156,6 +154,7 @@ def train(
     print(model_folder(folder, DATASET, trainer))
 
 
+@fire.decorators.SetParseFn(str)
 def predict(model: str, cts: str, masks: str) -> None:
     """Writes <study>.nii.gz, the lungs in RAS, for each CT.
 

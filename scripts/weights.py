@@ -21,6 +21,7 @@ FOLDER = ROOT / "monailabel_app" / "model" / "versions"
 """Where the app keeps its versions."""
 
 
+@fire.decorators.SetParseFns(folder=str, shipped=str)
 class Weights:
     """Versions of the server's weights.
 
@@ -43,9 +44,10 @@ class Weights:
             dice = self._versions.metrics(name).get("lesion_dice")
             print(f"{mark} {name}  {'lesion Dice -' if dice is None else f'lesion Dice {dice:.3f}'}")
 
+    @fire.decorators.SetParseFns(version=str)
     def switch(self, version: str) -> None:
         """Puts a version in use."""
-        self._versions.switch(str(version))
+        self._versions.switch(version)
         print(f"Version {version} is in use.")
 
 

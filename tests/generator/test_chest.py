@@ -247,6 +247,25 @@ def test_cohort_grows_without_changing_its_first_patients(tmp_path: Path) -> Non
     assert (first != second).any()
 
 
+def test_an_interrupted_cohort_goes_on_and_another_seed_takes_its_place(tmp_path: Path) -> None:
+    def write(**more: int) -> dict[str, int]:
+        write_cohort(tmp_path, **{"healthy": 2, "diseased": 1, **more}, shape=COARSE, spacing=COARSE_SPACING)
+        files = {path.name: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nii.gz")}
+        return {name.removesuffix(".nii.gz"): written for name, written in files.items()}
+
+    first = write(healthy=1, diseased=0)
+    whole = write()
+    assert whole["healthy_0"] == first["healthy_0"]
+    (tmp_path / "healthy" / "healthy_1.nii.gz").unlink()
+    (tmp_path / "diseased" / "covid_0.nii.gz").unlink()  # stopped between its lesions and its image
+    again = write()
+    assert again["healthy_0"] == whole["healthy_0"]
+    assert again.keys() == whole.keys() and again["covid_0_lesions"] > whole["covid_0_lesions"]
+    assert write() == again
+    other = write(seed=1)
+    assert all(other[name] > again[name] for name in again)
+
+
 def test_cohort_of_a_negative_size_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="healthy=-1"):
         write_cohort(tmp_path, healthy=-1)

@@ -1,11 +1,16 @@
 """What accuracy.md counts, on volumes of a few voxels."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from normnet import bundle_root
 from scripts.accuracy import error_by_disagreement, healthy_lost
 from scripts.accuracy_cases import Case
+from scripts.accuracy_page import TEMPLATE
 
 
 def case(votes: list[int], members: int, truth: list[bool]) -> Case:
@@ -33,3 +38,10 @@ def test_one_member_of_a_case_is_a_case() -> None:
     assert one.study["pred"][:, :, 0, 0].tolist() == [[1, 0]]
     with pytest.raises(IndexError):
         one.study["pred"][1]
+
+
+def test_the_committed_page_has_the_templates_words() -> None:
+    committed = (Path(bundle_root()) / "docs" / "accuracy.md").read_text()
+    for words in re.split(r"\{\w+\}", TEMPLATE):
+        assert words.strip() in committed
+    assert "as the paper did" not in committed

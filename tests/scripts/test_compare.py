@@ -1,13 +1,22 @@
 """The comparison: the same budget for all, a page that says who was better, and every step by the command."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 
 from generator.cohort import write_cohort
+from normnet import bundle_root
+from normnet.checkpoints import save_weights
+from normnet.errors import InputError
+from normnet.network import member_network
+from scripts import compare as script
 from scripts.compare_methods import METHODS, NORMNET, PAPER, SHIPPED, WITHOUT_GROWING
+from scripts.compare_nnunet import nnunet
 from scripts.compare_page import Budget, Comparison, Scores, page
 from scripts.compare_plan import epochs
 from scripts.ras_nifti import read
@@ -35,6 +44,27 @@ def test_a_method_gets_the_iterations_that_it_is_said_to_get(iterations: int) ->
     assert -(-iterations // length) * length == iterations
 
 
+BUDGET = Budget(150, 3, 50, "train", 1e-3, 5, True, "joined")
+
+
+@pytest.mark.parametrize(
+    ("test_dirs", "both"),
+    [("a/test,b/test", ("a/test", "b/test")), ("a/test,a/models", ("a/models", "OUTPUT_DIR/models"))],
+)
+def test_sets_whose_results_would_get_one_folder_are_refused(
+    test_dirs: str, both: tuple[str, str], tmp_path: Path
+) -> None:
+    dirs = ",".join(str(tmp_path / folder) for folder in test_dirs.split(","))
+    for compared_by in (
+        lambda: script.compare("healthy", dirs, str(tmp_path)),
+        lambda: nnunet(dirs, str(tmp_path)),
+    ):
+        with pytest.raises(InputError) as refused:
+            compared_by()
+        assert all(name in str(refused.value) for name in both)
+    assert list(tmp_path.iterdir()) == []
+
+
 def row(dice: float) -> dict[str, str | float]:
     return {"case": "a", "DSC": dice, "PSC": dice, "SEN": dice}
 
@@ -45,12 +75,70 @@ def compared(dice: dict[str, float]) -> dict[str, Comparison]:
 
 def test_the_page_says_who_is_above_normnet() -> None:
     dice = {"bright_lung": 40.0, "ae": 70.0, "vae": 30.0, WITHOUT_GROWING: 50.0, NORMNET: 60.0}
-    text = page(compared(dice), {"set": 1}, Budget(150, 3, 1e-3, 5, True, "joined"), "", "command")
+    text = page(compared(dice), {"set": 1}, BUDGET, "", "command")
     assert "above NormNet (60.0) in mean DSC: AE. Above bright lung (40.0): AE of the networks." in text
     better = compared({**dice, "ae": 10.0})
-    assert "in mean DSC: none. Above bright lung (40.0): none of the networks." in page(
-        better, {"set": 1}, Budget(150, 3, 1e-3, 5, True, "joined"), "", "command"
+    text = page(better, {"set": 1}, BUDGET, "", "command")
+    assert "in mean DSC: none. Above bright lung (40.0): none of the networks." in text
+
+
+def test_the_page_says_by_which_configs_and_rule_normnet_is_scored() -> None:
+    rows, shared = compared({NORMNET: 60.0}), "150 iterations for each method: the"
+    text = page(rows, {"set": 1}, BUDGET, "", "command")
+    assert shared in text and "NormNet's 3 members 50 each, by `train.json`" in text
+    assert "(`rim_mm` 3)" in text
+    text = page(
+        rows, {"set": 1}, replace(BUDGET, configs="train,paper", member_iterations=3500), "", "command"
     )
+    assert "150 iterations for each method but NormNet: the" in text
+    assert "NormNet's 3 members 3500 each, by `train.json` and `paper.json`" in text
+    assert "`paper_rule.json`, without a rim" in text and "(`rim_mm` 3)" not in text
+
+
+def test_the_papers_setting_reaches_training_merge_and_inference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_cohort(tmp_path, healthy=0, diseased=1, **COARSE)
+    runs: list[tuple[str, list[str], dict[str, Any]]] = []
+
+    def bundle(run_id: str, configs: Sequence[str], settings: Mapping[str, Any]) -> float:
+        runs.append((run_id, list(configs), dict(settings)))
+        if run_id == "training":
+            member = settings["ckpt_dir"] / f"member_{settings['member']}.pt"
+            save_weights(member_network("unet"), member)
+        return 0.0
+
+    for name, instead in {
+        "bundle": bundle,
+        "scores": lambda *_: [row(50.0)],
+        "draw_cases": lambda *_: [],
+    }.items():
+        monkeypatch.setattr(script, name, instead)
+    script.compare(
+        str(tmp_path),
+        str(tmp_path / "diseased"),
+        str(tmp_path / "out"),
+        methods=(),
+        members=2,
+        member_iterations=7,
+        configs="train,paper",
+        lungs_backend="file",
+        supervised=False,
+    )
+    first, second, without_growing, normnet = runs
+    for run_id, files, settings in (first, second):
+        assert (run_id, files, settings["max_iterations"]) == ("training", ["train.json", "paper.json"], 7)
+    for run_id, files, settings in (without_growing, normnet):
+        assert (run_id, files) == ("run", ["inference.json", "paper_rule.json"])
+        assert settings["architecture"] == "unet"
+    assert without_growing[2]["growing_steps"] == 0 and "growing_steps" not in normnet[2]
+
+
+def test_the_committed_page_says_of_the_paper_what_the_script_says() -> None:
+    text = page(compared({NORMNET: 60.0}), {"set": 1}, BUDGET, "", "command")
+    (paragraph,) = (line for line in text.splitlines() if line.startswith("Table III of arXiv"))
+    assert "5 members of 3500 iterations each" in paragraph
+    assert paragraph in (Path(bundle_root()) / "docs" / "comparison.md").read_text().splitlines()
 
 
 def test_every_method_of_the_paper_has_its_numbers() -> None:

@@ -9,7 +9,9 @@ import torch
 from monai.data import MetaTensor
 
 from generator.cohort import write_cohort
+from normnet.errors import InputError
 from normnet.lungs import SegmentLungsd
+from scripts.train_lungs import train
 from tests.e2e.conftest import python
 
 SCRIPT = str(Path(__file__).resolve().parents[2] / "scripts" / "train_lungs.py")
@@ -20,6 +22,15 @@ def chests(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("chests")
     write_cohort(folder, healthy=5, diseased=0, shape=(64, 56, 32), spacing=(5.4, 5.4, 7.5))
     return folder / "healthy"
+
+
+@pytest.mark.parametrize(("diseased", "fewest"), [(0, 5), (1, 3), (2, 2)])
+def test_too_few_cts_are_refused_and_diseased_copies_count(
+    diseased: int, fewest: int, tmp_path: Path
+) -> None:
+    (tmp_path / "ct.nii.gz").touch()  # counted before it is read
+    with pytest.raises(InputError, match=f"expected at least {fewest} CTs to train on, got 1"):
+        train(str(tmp_path), str(tmp_path / "work"), diseased=diseased)
 
 
 def test_too_few_cts_are_one_sentence(tmp_path: Path) -> None:
