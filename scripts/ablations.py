@@ -14,7 +14,6 @@ from ablations_grid import Setting, grid
 from ablations_page import TABLES, write
 from bundle_configs import config_files, rule_files, setting
 from bundle_process import bundle
-from compare_plan import epochs
 from half_resolution import HALF_KERNELS, HALF_RESOLUTION
 from kept_settings import keep_settings
 from shared_lungs import with_lungs
@@ -26,7 +25,7 @@ from normnet.errors import InputError, report_input_errors
 from normnet.intensity import TAU
 from normnet.vote import MAJORITY
 
-PAPER_TRAINING, PAPER_VOTE = {"tau": TAU}, {"votes": MAJORITY}
+PAPER_TRAINING, PAPER_VOTE = {"tau": TAU, "edge_tau": "@tau"}, {"votes": MAJORITY}
 """What the tables are about is the paper's, T = -500 HU and the vote, where the bundle's own default is another."""
 
 
@@ -167,7 +166,7 @@ def train(row: Setting, healthy: Path, out: Path, method: Method) -> None:
     weights = out / "models" / row.trained
     options = {
         "output_dir": row.trained,
-        **epochs(row.iterations),
+        "max_iterations": row.iterations,
         **method.training,
         **row.training,
         "synthesis": scaled(

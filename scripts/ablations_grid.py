@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from compare_plan import epochs
+from compare_plan import LONGEST_EPOCH
 
 from normnet.intensity import HU_WINDOW
+from normnet.training import epoch_length
 
 __all__ = ["Setting", "grid"]
 
@@ -58,7 +59,7 @@ def grid(
             constant = {
                 "falling_rate": False,
                 "output_dir": "constant",
-                "epoch_iterations": epochs(step)["epoch_iterations"],
+                "epoch_iterations": epoch_length(step, LONGEST_EPOCH),
             }
             for voters in (*((member,) for member in everyone), everyone):
                 who = f"member {voters[0]}" if len(voters) == 1 else "vote"

@@ -17,7 +17,7 @@ from compare_methods import METHODS, NORMNET, SHIPPED, WITHOUT_GROWING
 from compare_nnunet import NNUNET, UNSEEN
 from compare_page import Budget, Comparison, Scores, page
 from compare_pictures import draw_cases
-from compare_plan import Plan, epochs, minutes, named_sets, note_minutes, scores, segmented
+from compare_plan import LONGEST_EPOCH, Plan, minutes, named_sets, note_minutes, scores, segmented
 from half_resolution import HALF_KERNELS, HALF_RESOLUTION
 from kept_settings import keep_settings
 from shared_lungs import with_lungs
@@ -28,6 +28,7 @@ from normnet.baselines.threshold import chosen_threshold, mask_folder, threshold
 from normnet.ensemble import merge_members
 from normnet.errors import InputError, report_input_errors
 from normnet.studies import find_studies
+from normnet.training import epoch_length
 from normnet.whole_file import written_whole
 
 PAPER_ITERATIONS = 6000
@@ -164,7 +165,7 @@ def compare_baseline(name: str, plan: Plan) -> Comparison:
     settings = {
         **plan.shared,
         **plan.synthesis,
-        **epochs(plan.iterations),
+        "max_iterations": plan.iterations,
         "ckpt_dir": plan.weights,
         "output_dir": plan.out / "runs",
         "learning_rate": plan.learning_rate,
@@ -204,7 +205,7 @@ def compare_normnet(plan: Plan) -> dict[str, Comparison]:
     if not model.is_file():
         options = {
             **given,
-            **epochs(plan.member_iterations),
+            "max_iterations": plan.member_iterations,
             "ckpt_dir": plan.weights,
             "output_dir": plan.out / "runs",
             "dataset_dir": plan.healthy,
@@ -254,13 +255,13 @@ def compare_nnunet(plan: Plan, small: bool) -> dict[str, Comparison]:
     )
     if not done:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        length = epochs(plan.iterations)
+        length = epoch_length(plan.iterations, LONGEST_EPOCH)
         run_script(
             "compare_nnunet.py",
             ",".join(map(str, plan.tests.values())),
             plan.out,
-            iterations=length["epoch_iterations"],
-            epochs=plan.iterations // int(str(length["epoch_iterations"])),
+            iterations=length,
+            epochs=-(-plan.iterations // length),
             small=small,
             lungs_backend=plan.shared["lungs_backend"],
         )

@@ -9,7 +9,7 @@ from normnet.errors import InputError
 from normnet.evaluation import Row, evaluate_folder
 from normnet.studies import find_studies
 
-__all__ = ["Plan", "epochs", "minutes", "named_sets", "note_minutes", "scores", "segmented"]
+__all__ = ["LONGEST_EPOCH", "Plan", "minutes", "named_sets", "note_minutes", "scores", "segmented"]
 
 OWN_FOLDERS = ("cts", "healthy_lungs", "minutes", "models", "nnunet", "runs")
 """What a comparison writes beside the folders of its sets, in OUTPUT_DIR and OUTPUT_DIR/cts."""
@@ -65,14 +65,6 @@ def named_sets(test_dirs: str) -> dict[str, Path]:
             )
         sets[folder.name] = folder
     return sets
-
-
-def epochs(iterations: int) -> dict[str, object]:
-    """Shares iterations out over epochs of one length, at most `LONGEST_EPOCH`: there is one iteration an epoch
-    too many at most.
-    """
-    count = -(-iterations // LONGEST_EPOCH)
-    return {"max_iterations": iterations, "epoch_iterations": -(-iterations // count)}
 
 
 def segmented(test: Path, results: Path, kind: str) -> bool:

@@ -4,7 +4,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,11 @@ from monai.data.utils import pickle_hashing
 from monai.transforms import Compose, EnsureTyped, MapTransform, SelectItemsd
 from tqdm import tqdm
 
-from normnet import bundle_root
 from normnet.edges import RemoveErroneousEdgesd
 from normnet.exclusion import ExcludeFromLungsd, LoadExclusiond
 from normnet.intensity import TAU
 from normnet.lung_density import FULL_LUNG_HU
-from normnet.lungs import WITH_MODEL, LungBackend, SegmentLungsd
+from normnet.lungs import SegmentLungsd, model_folder
 from normnet.nnunet_lungs import model_hash
 from normnet.reading import LoadCTd
 from normnet.thorax import MODEL_SPACING, thorax_transforms
@@ -153,16 +151,9 @@ def _hash_of_transforms(transforms: Sequence[Any]) -> bytes:
     networks = [
         model_hash(str(folder))
         for step in transforms
-        if isinstance(step, SegmentLungsd) and (folder := _network_of(step.lung_backend))
+        if isinstance(step, SegmentLungsd) and (folder := model_folder(step.lung_backend))
     ]
     return pickle_hashing([*transforms, *networks])
-
-
-def _network_of(backend: LungBackend) -> Path | None:
-    """Finds the nnU-Net model folder that a lung backend asks; None where it asks none."""
-    kind, given = (backend.func, backend.keywords) if isinstance(backend, partial) else (backend, {})
-    own = Path(bundle_root()) / "models" / "lungs"
-    return Path(given.get("model") or own) if kind in WITH_MODEL.values() else None
 
 
 def _files(path: Path) -> Iterator[Path]:

@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from normnet.boxes import boxes_round
 from normnet.coarse_grid import block_factors, block_mean, on_voxels
-from normnet.surroundings import body_tissue
+from normnet.surroundings import NoLungsError, body_tissue
 
 __all__ = ["sides_in_ct", "split_sides"]
 
@@ -50,7 +50,7 @@ def sides_in_ct(ct: np.ndarray, lungs: np.ndarray, spacing: Sequence[float]) -> 
     factors, size = block_factors(spacing, BODY_MM)
     try:
         body = body_tissue(block_mean(ct, factors), size)
-    except ValueError:  # no body: a mask from a file may lie anywhere
+    except NoLungsError:  # no body: a mask from a file may lie anywhere
         return left, right
     middle = (ndimage.center_of_mass(body)[0] + 0.5) * factors[0] - 0.5
     return split_sides(lungs, spacing, midline=float(middle))

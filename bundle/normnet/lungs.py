@@ -17,7 +17,7 @@ from normnet.masks import read_mask
 from normnet.studies import beside_ct
 from normnet.surroundings import NoLungsError
 
-__all__ = ["LUNG_BACKENDS", "LungBackend", "SegmentLungsd", "find_backend"]
+__all__ = ["LUNG_BACKENDS", "WITH_MODEL", "LungBackend", "SegmentLungsd", "find_backend", "model_folder"]
 
 LungBackend = Callable[[MetaTensor, Any], torch.Tensor]
 """(CT (1, X, Y, Z) in HU, RAS; what the item's lungs key holds, else None) -> (1, X, Y, Z) bool."""
@@ -111,6 +111,12 @@ def find_backend(name: str) -> LungBackend:
         known = ", ".join([*LUNG_BACKENDS, *(f"{kind}:FOLDER" for kind in WITH_MODEL)])
         raise InputError(f"lungs_backend: expected one of {known}, got {name!r}.")
     return partial(WITH_MODEL[kind], model=model) if model else LUNG_BACKENDS[kind]
+
+
+def model_folder(backend: LungBackend) -> Path | None:
+    """Finds the nnU-Net model folder that a lung backend asks; None where it asks none."""
+    kind, given = (backend.func, backend.keywords) if isinstance(backend, partial) else (backend, {})
+    return Path(given.get("model") or _own_model()) if kind in WITH_MODEL.values() else None
 
 
 class SegmentLungsd(MapTransform):

@@ -65,8 +65,7 @@ class Pipeline:
 
     def options(self) -> dict[str, Any]:
         """Lists what annotators may change, as clients show it: a list is a choice, its head the default."""
-        votes, backend = self.defaults["votes"], self.defaults["lungs_backend"]
-        votes = MAJORITY if votes is None else str(votes)
+        votes, backend = str(self.defaults["votes"]), self.defaults["lungs_backend"]
         choices = [MEAN, MAJORITY, *(str(number) for number in range(1, self.members + 1))]
         return {
             **self.defaults,

@@ -107,7 +107,11 @@ def test_a_thin_lesion_on_the_edge_of_the_lungs_goes_where_asked_and_a_thick_one
 @pytest.mark.parametrize(
     ("density", "border_kernel", "beyond"),
     [
-        (1.0, 0, 2),  # of the cube of 7 round a voxel so far outside, 2/7 are lesion; of that of 3 round the next, 1/3
+        (
+            1.0,
+            0,
+            2,
+        ),  # of the cube of 7 round a voxel so far outside, 2/7 are lesion; of that of 3 round the next, 1/3
         (1.0, 3, 1),
         (0.4, 0, 1),  # 0.4 x 3/7 is above 0.15, 0.4 x 1/3 below
         (0.4, 3, 0),

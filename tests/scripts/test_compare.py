@@ -18,7 +18,6 @@ from scripts import compare as script
 from scripts.compare_methods import METHODS, NORMNET, PAPER, SHIPPED, WITHOUT_GROWING
 from scripts.compare_nnunet import nnunet
 from scripts.compare_page import Budget, Comparison, Scores, page
-from scripts.compare_plan import epochs
 from scripts.ras_nifti import read
 from tests.e2e.conftest import python
 
@@ -34,14 +33,6 @@ TINY = {
     "patches_per_slab": 2,
     "num_workers": 0,
 }
-
-
-@pytest.mark.parametrize("iterations", [1, 60, 100, 150, 450, 3500])
-def test_a_method_gets_the_iterations_that_it_is_said_to_get(iterations: int) -> None:
-    length = epochs(iterations)["epoch_iterations"]
-    assert isinstance(length, int)
-    assert length <= 100
-    assert -(-iterations // length) * length == iterations
 
 
 BUDGET = Budget(150, 3, 50, "train", 1e-3, 5, True, "joined")
