@@ -42,6 +42,7 @@ SEARCHED: dict[str, list[Any]] = {
     "bright_threshold": [0.05, 0.1, 0.15, 0.2, 0.3],
     "full_kernel": [3, 5, 7, 9],
     "full_threshold": [0.1, 0.15, 0.2, 0.3],
+    "border_kernel": [0, 3, 5],
     "growing_steps": [0, 3, 5, 10, 20, None],
     "edge_depth": [0, 2, 3, 4],
 }
