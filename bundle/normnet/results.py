@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
+from tqdm import tqdm
 
 from normnet import __version__
 from normnet.checkpoints import weights_hash
@@ -101,7 +102,7 @@ class SaveStudy:
             self.save({**study, **output})
 
     def save(self, study: Mapping[str, Any]) -> None:
-        """Writes one study: all files beside, then one rename; earlier results of its name give way.
+        """Writes one study: all files beside, then one rename; earlier results of its name give way. Says where.
 
         Raises:
             InputError: the folder cannot be written, or holds something else than earlier results.
@@ -115,7 +116,7 @@ class SaveStudy:
         except OSError as error:
             raise InputError(f"{folder}: results cannot be written here ({error.strerror}).") from error
         try:
-            self._write(study, beside)
+            found = self._write(study, beside)
             beside.chmod(0o755)
             if folder.exists():
                 folder.replace(earlier)
@@ -129,8 +130,10 @@ class SaveStudy:
             ) from error
         finally:
             shutil.rmtree(beside, ignore_errors=True)
+        tqdm.write(f"{folder}: {found}")
 
-    def _write(self, study: Mapping[str, Any], folder: Path) -> None:
+    def _write(self, study: Mapping[str, Any], folder: Path) -> str:
+        """Writes the files, and says in a few words what was found."""
         result = study_result(study)
         volumes = {name: mask.view(np.uint8) for name, mask in result.masks.items()}
         volumes["disagreement"] = result.disagreement
@@ -150,6 +153,7 @@ class SaveStudy:
             result.spacing,
             title=str(study["study"]),
         )
+        return f"{result.report['lesion_ml']:.1f} mL of lesions in {result.report['lung_ml']:.0f} mL of lungs"
 
 
 def _refuse_to_replace(folder: Path, files: Set[str]) -> None:

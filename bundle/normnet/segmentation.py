@@ -38,6 +38,7 @@ def segment_studies(evaluator: Evaluator, dataset: Dataset) -> None:
     names = [str(item["study"]) for item in dataset.data]
     images = [str(item["image"]) for item in dataset.data]
     index = 0
+    evaluator.logger.setLevel(logging.CRITICAL)  # what goes wrong with a study is said below, in one sentence
 
     def record(engine: Any, error: BaseException) -> None:
         if isinstance(error, KeyboardInterrupt):

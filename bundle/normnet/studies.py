@@ -50,7 +50,10 @@ def find_studies(dataset_dir: str | Path) -> list[dict[str, str]]:
         raise InputError(f"{root}: expected a CT or a folder of CTs, but there is no such file or folder.")
     images = list(_images(root, set())) if root.is_dir() else [root]
     if not images:
-        raise InputError(f"{root}: expected DICOM folders or files {', '.join(EXTENSIONS)}, got none.")
+        raise InputError(
+            f"{root.absolute()}: expected DICOM folders or files {', '.join(EXTENSIONS)}, got none; "
+            "name another place by --dataset_dir."
+        )
     if root.is_file() and not (_is_volume(root) or is_dicom(root)):
         raise InputError(f"{root}: expected DICOM or a file {', '.join(EXTENSIONS)}, got another file.")
     studies = [

@@ -41,6 +41,21 @@ def epoch_length(iterations: int, longest: int) -> int:
     return min(range(longest, longest // 2, -1), key=lambda length: -iterations % length)
 
 
+def member_seed(base: int, member: int) -> int:
+    """Gives each member of an ensemble a seed of its own.
+
+    Args:
+        base: of the ensemble.
+        member: 0 and up.
+
+    Raises:
+        InputError: a member that is no such number.
+    """
+    if not isinstance(member, int) or member < 0:
+        raise InputError(f"member: expected a whole number from 0 on, found {member!r}.")
+    return base + member
+
+
 def volumes_per_batch(batch_size: int, *, of_each: int, name: str, processes: int = 1) -> int:
     """Tells from how many volumes a process takes its part of a batch.
 
@@ -124,6 +139,8 @@ class ResumableCheckpoint:
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         engine.state.iteration = checkpoint["iteration"]
         engine.state.epoch = checkpoint["iteration"] // engine.state.epoch_length
+        if self.write and engine.state.epoch >= (engine.state.max_epochs or 0):
+            tqdm.write(f"{self.path}: trained already, for {checkpoint['iteration']} iterations.")
 
     def save(self, engine: Engine) -> None:
         """Writes the checkpoint."""
@@ -154,8 +171,9 @@ class SaveMember:
             engine.add_event_handler(Events.COMPLETED, self.save)
 
     def save(self, engine: Engine) -> None:
-        """Writes the weights."""
+        """Writes the weights, and says where."""
         save_weights(self.network, self.path)
+        tqdm.write(f"Weights: {self.path}")
 
 
 class FallingRate:

@@ -36,9 +36,12 @@ def test_a_sentence_that_names_no_file_names_the_study(capsys: pytest.CaptureFix
     )
 
 
-def test_a_sentence_that_names_the_file_stays_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sentence_that_names_the_file_stays_as_it_is_and_stands_alone(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     segment(lambda image: InputError(f"{image}: expected a chest CT."))
     assert "error: /cts/first scan.nii.gz: expected a chest CT." in capsys.readouterr().out
+    assert not caplog.records
 
 
 def test_any_other_error_names_the_study(caplog: pytest.LogCaptureFixture) -> None:

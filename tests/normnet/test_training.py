@@ -15,6 +15,7 @@ from normnet.training import (
     SaveMember,
     completed_iterations,
     epoch_length,
+    member_seed,
     volumes_per_batch,
 )
 
@@ -52,6 +53,22 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(tmp_path: Path) -> No
     assert torch.equal(resumed.weight, whole.weight)
     saved = load_weights(torch.nn.Linear(1, 1), tmp_path / "stopped" / "member_0.pt")
     assert torch.equal(saved.weight, whole.weight)
+
+
+def test_a_training_says_where_its_weights_are_and_when_there_was_nothing_left_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(tmp_path, epochs=2)
+    assert capsys.readouterr().out == f"Weights: {tmp_path / 'member_0.pt'}\n"
+    train(tmp_path, epochs=2)
+    assert f"{tmp_path / 'checkpoint.pt'}: trained already, for 6 iterations.\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("member", [-1, "one", 0.5])
+def test_a_member_that_is_no_number_of_one_is_refused(member: object) -> None:
+    assert member_seed(2009, 3) == 2012
+    with pytest.raises(InputError, match=r"^member: expected a whole number from 0 on, found "):
+        member_seed(2009, member)  # type: ignore[arg-type]
 
 
 def test_a_longer_run_goes_on_in_the_middle_of_its_own_longer_epochs(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ class SaveAnomaly(SaveStudy):
         super().__init__(output_dir, checkpoint="")
         self.threshold, self.masked = threshold, masked
 
-    def _write(self, study: Mapping[str, Any], folder: Path) -> None:
+    def _write(self, study: Mapping[str, Any], folder: Path) -> str:
         lungs = study["lung_mask"][0].cpu().numpy() > 0
         anomaly, reconstruction = study["pred"].cpu().numpy()
         if self.masked:
@@ -41,6 +41,7 @@ class SaveAnomaly(SaveStudy):
         save_nifti(anomaly, affine, folder / "anomaly.nii.gz")
         save_nifti(reconstruction, affine, folder / "reconstruction.nii.gz")
         write_masks(folder, anomaly, lungs, affine, self.threshold)
+        return f"anomalies, and lesions above {self.threshold}"
 
 
 def write_masks(
