@@ -54,7 +54,7 @@ def test_another_lung_network_in_the_same_folder_counts(
         transform = healthy_transforms(lungs=lungs)
         return str(HealthyVolumes([], transform, tmp_path / "cache").transform_hash)
 
-    monkeypatch.setattr("normnet.healthy_volumes.bundle_root", lambda: str(tmp_path))
+    monkeypatch.setattr("normnet.lungs.bundle_root", lambda: str(tmp_path))
     backends = [kind, f"{kind}:{checkpoint.parents[1]}", "classical"]
     checkpoint.write_bytes(b"one network")
     before = [named(lungs) for lungs in backends]
