@@ -20,6 +20,7 @@ from lib.login import accept_tokens
 from lib.pacs_client import dicomweb_client
 from lib.pipeline import Pipeline
 from lib.scoring import Disagreement
+from lib.startup_check import check_studies, check_weights
 from lib.strategies import AtRandom, MostDisagreed
 from lib.studies import LocalStudies
 from lib.uploads import Uploads
@@ -51,7 +52,7 @@ class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no ty
             fine-tuning mixes in).
 
     Raises:
-        InputError: there are no weights to start with.
+        InputError: there are no weights to start with, or no such studies.
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
@@ -61,10 +62,8 @@ class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no ty
         self.model_dir = Path(conf.get("model_dir") or Path(app_dir) / "model")
         self.healthy = Path(conf["healthy"]) if conf.get("healthy") else None
         shipped = bundle / "models" / "model.pt"
-        if not shipped.is_file():
-            raise InputError(
-                f"{shipped}: there are no weights here; 'python scripts/train_ensemble.py HEALTHY_DIR' makes them."
-            )
+        check_studies(studies)
+        check_weights(shipped)
         self.bundle, self.overlay = bundle, overlay
         self.versions = Versions(self.model_dir / "versions", shipped)
         self.pipeline = Pipeline(bundle / "configs" / "inference.json", overlay)
