@@ -20,6 +20,7 @@ from lib.login import accept_tokens
 from lib.pacs_client import dicomweb_client
 from lib.pipeline import Pipeline
 from lib.scoring import Disagreement
+from lib.server_end import end_tasks_with_the_server
 from lib.startup_check import check_studies, check_weights
 from lib.strategies import AtRandom, MostDisagreed
 from lib.studies import LocalStudies
@@ -113,6 +114,11 @@ class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no ty
     def init_batch_infer(self) -> BatchInfer:
         """Runs a model over many scans."""
         return BatchInfer()
+
+    def on_init_complete(self) -> None:
+        """Begins to serve: the scans are scored, and what runs beside the server is to end with it."""
+        end_tasks_with_the_server()
+        super().on_init_complete()
 
     def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
         """Segments an image of the studies, named by its id, or an upload, by the path that an endpoint gave it.

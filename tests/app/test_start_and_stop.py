@@ -1,12 +1,18 @@
-"""How a server starts, or does not."""
+"""How a server starts, or does not, and what is left of it when it is stopped."""
 
+import signal
 import subprocess
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.app.conftest import OVERLAY
+from tests.app.conftest import OVERLAY, copy_chests
 from tests.app_server import running_server, server_command
+
+STOPPED_S = 5.0
+"""Longest time that a stop may take on a busy machine, seconds; the scoring takes longer."""
 
 
 @pytest.mark.parametrize(
@@ -30,3 +36,18 @@ def test_it_starts_in_a_folder_just_made_and_still_empty(tmp_path: Path) -> None
     (tmp_path / "studies").mkdir()
     with running_server(tmp_path / "studies", tmp_path / "server", overlay=OVERLAY) as server:
         assert server.client.info()["datastore"]["total"] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_what_it_started_ends_with_it(chests: Path, tmp_path: Path, number: signal.Signals) -> None:
+    studies = copy_chests(chests, tmp_path / "studies")
+    with running_server(studies, tmp_path / "server", overlay=OVERLAY) as server:
+        server.client.next_sample("random", {})  # A scoring runs since the start: this one's waits for it.
+        children = psutil.Process(server.process.pid).children(recursive=True)
+        assert any("scoring" in child.cmdline() for child in children)
+        began = time.monotonic()
+        server.process.send_signal(number)
+        server.process.wait(30)
+        psutil.wait_procs(children, 30)
+        assert time.monotonic() - began < STOPPED_S
+    assert server.log.read_text().count("COMMAND:: ") == 1
