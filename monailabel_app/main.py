@@ -20,6 +20,8 @@ from lib.login import accept_tokens
 from lib.pacs_client import dicomweb_client
 from lib.pipeline import Pipeline
 from lib.scoring import Disagreement
+from lib.server_end import end_tasks_with_the_server
+from lib.startup_check import check_studies, check_weights
 from lib.strategies import AtRandom, MostDisagreed
 from lib.studies import LocalStudies
 from lib.uploads import Uploads
@@ -51,7 +53,7 @@ class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no ty
             fine-tuning mixes in).
 
     Raises:
-        InputError: there are no weights to start with.
+        InputError: there are no weights to start with, or no such studies.
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
@@ -61,10 +63,8 @@ class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no ty
         self.model_dir = Path(conf.get("model_dir") or Path(app_dir) / "model")
         self.healthy = Path(conf["healthy"]) if conf.get("healthy") else None
         shipped = bundle / "models" / "model.pt"
-        if not shipped.is_file():
-            raise InputError(
-                f"{shipped}: there are no weights here; 'python scripts/train_ensemble.py HEALTHY_DIR' makes them."
-            )
+        check_studies(studies)
+        check_weights(shipped)
         self.bundle, self.overlay = bundle, overlay
         self.versions = Versions(self.model_dir / "versions", shipped)
         self.pipeline = Pipeline(bundle / "configs" / "inference.json", overlay)
@@ -114,6 +114,11 @@ class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no ty
     def init_batch_infer(self) -> BatchInfer:
         """Runs a model over many scans."""
         return BatchInfer()
+
+    def on_init_complete(self) -> None:
+        """Begins to serve: the scans are scored, and what runs beside the server is to end with it."""
+        end_tasks_with_the_server()
+        super().on_init_complete()
 
     def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
         """Segments an image of the studies, named by its id, or an upload, by the path that an endpoint gave it.
