@@ -29,7 +29,9 @@ def check_studies(studies: str) -> None:
     if not folder.is_dir():
         _refuse(f"{folder}: expected a folder of CTs or a DICOMweb address, got a file.")
     if not any(folder.iterdir()):
-        logger.warning("%s: there are no CTs here yet. Upload some, or name another folder by --studies.", folder)
+        logger.warning(
+            "%s: there are no CTs here yet. Upload some, or name another folder by --studies.", folder
+        )
 
 
 def check_weights(weights: Path) -> None:
