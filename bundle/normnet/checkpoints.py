@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +95,11 @@ def fit_weights(network: torch.nn.Module, weights: Any, path: str | Path) -> tor
     except (RuntimeError, TypeError, AttributeError) as error:
         wanted = len(network.state_dict())
         found = len(weights) if hasattr(weights, "__len__") else type(weights).__name__
+        names = [str(name).split(".") for name in weights] if isinstance(weights, Mapping) else []
+        members = len({name[1] for name in names if name[0] == "members" and len(name) > 1})
         raise InputError(
             f"{path}: expected the {wanted} tensors of {type(network).__name__}, but the file's {found} do not fit it; "
-            "other networks want their --architecture and number of --members."
+            f"other networks want their --architecture and number of --members{f' ({members} here)' if members else ''}."
         ) from error
     return network
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from normnet.checkpoints import load_weights, read_checkpoint, save_weights, weights_hash, write_checkpoint
+from normnet.ensemble import Ensemble
 from normnet.errors import InputError
 
 
@@ -35,6 +36,12 @@ def test_weights_of_another_network_are_refused(tmp_path: Path, content: object)
     write_checkpoint(content, tmp_path / "w.pt")
     with pytest.raises(InputError, match=r"w\.pt: expected the 2 tensors of Linear"):
         load_weights(torch.nn.Linear(3, 2), tmp_path / "w.pt")
+
+
+def test_the_weights_of_another_ensemble_say_how_many_members_they_have(tmp_path: Path) -> None:
+    save_weights(Ensemble(2), tmp_path / "w.pt")
+    with pytest.raises(InputError, match=r"expected the 132 tensors .* file's 88 .* --members \(2 here\)\.$"):
+        load_weights(Ensemble(3), tmp_path / "w.pt")
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
