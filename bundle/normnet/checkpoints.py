@@ -97,9 +97,10 @@ def fit_weights(network: torch.nn.Module, weights: Any, path: str | Path) -> tor
         found = len(weights) if hasattr(weights, "__len__") else type(weights).__name__
         names = [str(name).split(".") for name in weights] if isinstance(weights, Mapping) else []
         members = len({name[1] for name in names if name[0] == "members" and len(name) > 1})
+        here = f" ({members} here)" if members else ""
         raise InputError(
             f"{path}: expected the {wanted} tensors of {type(network).__name__}, but the file's {found} do not fit it; "
-            f"other networks want their --architecture and number of --members{f' ({members} here)' if members else ''}."
+            f"other networks want their --architecture and number of --members{here}."
         ) from error
     return network
 
