@@ -53,7 +53,7 @@ class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no ty
             fine-tuning mixes in).
 
     Raises:
-        InputError: there are no weights to start with, or no such studies.
+        InputError: there are no weights to start with, or the studies are a file.
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:

@@ -98,12 +98,13 @@ def volumes_without_lesions(
         InputError: there are neither.
     """
     healthy = bool(_read(Path(dataset_dir) / "dataset.json").get(section))
-    transforms = healthy_transforms if healthy else lesion_free_transforms
-    return HealthyVolumes(
-        load_datalist(dataset_dir, section) if healthy else load_corrections(dataset_dir, section),
-        transforms(lungs=lungs, spacing=tuple(spacing), full_lung_hu=full_lung_hu, edge_tau=edge_tau),
-        cache_dir,
+    load, transforms = (
+        (load_datalist, healthy_transforms) if healthy else (load_corrections, lesion_free_transforms)
     )
+    preprocessing = transforms(
+        lungs=lungs, spacing=tuple(spacing), full_lung_hu=full_lung_hu, edge_tau=edge_tau
+    )
+    return HealthyVolumes(load(dataset_dir, section), preprocessing, cache_dir)
 
 
 def _read(listing: Path) -> dict[str, Any]:

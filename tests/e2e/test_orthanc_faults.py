@@ -25,8 +25,8 @@ SHAPE, SPACING, FINER = (96, 84, 48), (3.6, 3.6, 5.0), 3
 
 
 RUNNING = "PRE - Transform (LoadCTd)"
-"""What the server's log says when the CT is read, and the lung network begins: it runs for seconds, the others for a tenth
-of one."""
+"""What the server's log says when the CT is read, and the lung network begins: it runs for seconds, the others for a
+tenth of one."""
 
 CUT_AFTER = 5_000_000
 """Bytes of the series that have passed the line when Orthanc is killed."""
