@@ -49,7 +49,7 @@ class EnsembleInferer(Inferer):
 
     Takes the thorax area (B, 1, X, Y, Z) in [0, 1], 0 outside the lungs, and a network that gives a channel a member;
     gives float16 (B, members, X, Y, Z). An `Ensemble` of U-Nets sees each thorax whole (`normnet.whole_thorax`), and
-    gives 0 far from any lung; any other network goes over it by MONAI's sliding windows.
+    gives 0 far from the tissue it is asked about; any other network goes over it by MONAI's sliding windows.
 
     Raises:
         InputError: there is no lung, or no voxel of it lies above the window's lower end.
@@ -57,14 +57,19 @@ class EnsembleInferer(Inferer):
     Args:
         roi_size: of the windows, voxels, which the network's strides must divide.
         reduced: bfloat16; None asks the device.
+        tau: tissue at or above it is asked about; 0 asks about all that is not 0.
         progress: whether a bar shows the members, or the windows.
     """
 
     def __init__(
-        self, roi_size: Sequence[int] = (160, 160, 96), reduced: bool | None = None, progress: bool = False
+        self,
+        roi_size: Sequence[int] = (160, 160, 96),
+        reduced: bool | None = None,
+        tau: float = 0.0,
+        progress: bool = False,
     ) -> None:
         super().__init__()
-        self.reduced, self.progress = reduced, progress
+        self.reduced, self.tau, self.progress = reduced, tau, progress
         self.windows = SlidingWindowInferer(roi_size, mode=BlendMode.GAUSSIAN, progress=progress)
 
     @torch.no_grad()
@@ -79,7 +84,7 @@ class EnsembleInferer(Inferer):
             network = folded(network)
         with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=reduced):
             if runs_whole(network):
-                probability = probability_in_lungs(images, network, progress=self.progress)
+                probability = probability_in_lungs(images, network, tau=self.tau, progress=self.progress)
             else:
                 probability = self.windows(images, network)  # type: ignore[assignment]
         return convert_to_dst_type(probability, inputs, dtype=torch.float16)[0]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from normnet.ensemble import Ensemble
-from normnet.folding import DoublingConvolution, folded
+from normnet.folding import folded
 from normnet.network import ARCHITECTURES
 
 
@@ -30,24 +30,5 @@ def test_folding_removes_normalisation_and_leaves_the_network_as_it_is() -> None
     before = {name: value.clone() for name, value in network.state_dict().items()}
     kinds = {type(module) for module in folded(network).modules()}
     assert torch.nn.BatchNorm3d not in kinds
-    assert DoublingConvolution in kinds
     for name, value in network.state_dict().items():
         assert torch.equal(value, before[name])
-
-
-@pytest.mark.parametrize("bias", [True, False])
-def test_doubling_is_the_transposed_convolution(bias: bool) -> None:
-    torch.manual_seed(0)
-    transposed = torch.nn.ConvTranspose3d(3, 1, 3, stride=2, padding=1, output_padding=1, bias=bias)
-    coarse = torch.rand(2, 3, 4, 3, 5)
-    with torch.no_grad():
-        expected = transposed(coarse)
-        torch.testing.assert_close(DoublingConvolution(transposed)(coarse), expected, atol=1e-6, rtol=0)
-
-
-def test_doubling_takes_no_other_convolution() -> None:
-    assert not DoublingConvolution.fits(
-        torch.nn.ConvTranspose3d(3, 2, 3, stride=2, padding=1, output_padding=1)
-    )
-    assert not DoublingConvolution.fits(torch.nn.ConvTranspose3d(3, 1, 2, stride=2))
-    assert not DoublingConvolution.fits(torch.nn.Conv3d(3, 1, 3, padding=1))

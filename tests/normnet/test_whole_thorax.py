@@ -1,4 +1,4 @@
-"""What is asked box by box is what the whole volume in one run would have given, wherever there is lung."""
+"""What is asked cell by cell is what the whole volume in one run would have given, wherever there is tissue."""
 
 import pytest
 import torch
@@ -18,30 +18,52 @@ def two_lungs() -> torch.Tensor:
     return image
 
 
-@pytest.mark.parametrize("cube", [32, 96])
+@pytest.mark.parametrize("tau", [0.0, 0.5])
 @pytest.mark.parametrize("architecture", ["subpixel_unet", "unet"])
-def test_boxes_change_nothing_in_the_lungs(
-    architecture: str, cube: int, monkeypatch: pytest.MonkeyPatch
+def test_tissue_is_called_what_a_run_over_the_whole_volume_calls_it(
+    architecture: str, tau: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(whole_thorax, "CUBE", cube)
+    monkeypatch.setattr(whole_thorax, "CELLS_AT_ONCE", 100)
     ensemble, image = Ensemble(2, architecture).eval(), two_lungs()
     with torch.no_grad():
-        found = probability_in_lungs(image, ensemble)
+        found = probability_in_lungs(image, ensemble, tau=tau)
         whole = ensemble(torch.nn.functional.pad(image, (0, 11, 0, 7, 0, 6)))[..., :90, :41, :53]
     assert found.shape == (1, 2, 90, 41, 53)
     assert found.dtype == torch.float16
-    lung = image[0, 0] > 0
-    torch.testing.assert_close(found[0, :, lung].float(), whole[0, :, lung], atol=6e-4, rtol=0)
+    tissue = image[0, 0] > tau
+    torch.testing.assert_close(found[0, :, tissue].float(), whole[0, :, tissue], atol=6e-4, rtol=0)
 
 
-def test_between_the_lungs_nothing_is_asked() -> None:
+def test_each_thorax_of_a_batch_has_its_own_answer() -> None:
+    ensemble, image = Ensemble(1).eval(), two_lungs()
     with torch.no_grad():
-        found = probability_in_lungs(two_lungs(), Ensemble(1).eval())
-    assert float(found[:, :, 32:60].max()) > 0  # one cube of 96 voxels holds both lungs here
-    with pytest.MonkeyPatch.context() as patch, torch.no_grad():
-        patch.setattr(whole_thorax, "CUBE", 32)
-        found = probability_in_lungs(two_lungs(), Ensemble(1).eval())
-    assert float(found[:, :, 32:60].max()) == 0
+        together = probability_in_lungs(torch.cat((image, image.flip(2))), ensemble)
+        alone = [probability_in_lungs(each, ensemble)[0] for each in (image, image.flip(2))]
+    torch.testing.assert_close(together, torch.stack(alone), atol=6e-4, rtol=0)
+
+
+def test_the_last_voxels_of_a_full_volume_are_asked_about() -> None:
+    image = torch.zeros(1, 1, 32, 32, 32)
+    image[..., 30:, 30:, 30:] = 1.0  # no fill beyond, so the last layer's neighbours lie outside
+    ensemble = Ensemble(1).eval()
+    with torch.no_grad():
+        found, whole = probability_in_lungs(image, ensemble), ensemble(image)
+    torch.testing.assert_close(
+        found[..., 28:, 28:, 28:].float(), whole[..., 28:, 28:, 28:], atol=6e-4, rtol=0
+    )
+
+
+def test_cells_without_tissue_are_not_asked_about() -> None:
+    image = torch.zeros(1, 1, 32, 32, 32)
+    image[..., 5, 9, 21] = 0.6
+    image[..., 20, 20, 20] = 0.3
+    with torch.no_grad():
+        everything, bright = (probability_in_lungs(image, Ensemble(1).eval(), tau=tau) for tau in (0.0, 0.5))
+    cell = torch.zeros(32, 32, 32, dtype=torch.bool)
+    cell[4:8, 8:12, 20:24] = True
+    assert torch.equal(bright[0, 0] > 0, cell)
+    cell[20:24, 20:24, 20:24] = True
+    assert torch.equal(everything[0, 0] > 0, cell)
 
 
 def test_only_unets_that_end_in_one_convolution_run_whole() -> None:
