@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from normnet.errors import InputError
 from normnet.intensity import BRIGHT_HU
-from normnet.masks import read_mask
+from normnet.masks import check_label_values, read_mask
 from normnet.metrics import BRIGHT_SCORES, VOXEL_SCORES, bright_voxel_scores, voxel_scores
 from normnet.reading import read_ct, read_volume
 from normnet.report import MM3_PER_ML
@@ -61,21 +61,21 @@ class EvaluationCase:
 
 
 def evaluate_cases(cases: Iterable[EvaluationCase]) -> list[Row]:
-    """Scores every case, with a progress bar.
+    """Scores every case.
 
     Returns:
         A row for each case.
 
     Raises:
-        InputError: a file is missing or cannot be read, or the masks of a case lie on different grids.
+        InputError: a file is missing, cannot be read or is no mask, or the masks of a case lie on different grids.
     """
-    return [_evaluate(case) for case in tqdm(list(cases), desc="Scoring", unit="case")]
+    return [_evaluate(case) for case in cases]
 
 
 def evaluate_folder(results_dir: str | Path, dataset_dir: str | Path, output_csv: str | Path) -> list[Row]:
     """Scores the results of inference against the `<case>_lesions` masks beside the CTs, and prints a table.
 
-    Studies without such a mask are left out.
+    Studies without such a mask are left out; one that cannot be scored does not stop the others.
 
     Args:
         results_dir: holds <study>/lesion.nii.gz; for the bright voxels also lungs.nii.gz and vote.nii.gz, or
@@ -87,7 +87,8 @@ def evaluate_folder(results_dir: str | Path, dataset_dir: str | Path, output_csv
         A row for each case.
 
     Raises:
-        InputError: no study has a true mask, one that has it has no result, or a file cannot be read.
+        InputError: no study has a true mask, the table cannot be written; or, when the others are scored, a study
+            could not be: it has no result, or a file cannot be read.
     """
     cases = []
     for study in find_studies(dataset_dir):
@@ -113,9 +114,19 @@ def evaluate_folder(results_dir: str | Path, dataset_dir: str | Path, output_csv
         raise InputError(
             f"{dataset_dir}: expected true masks <case>_lesions.nii.gz beside the CTs, but found none."
         )
-    rows = evaluate_cases(cases)
-    write_table(rows, output_csv)
-    print(format_table(rows))
+    rows: list[Row] = []
+    failed: list[str] = []
+    for case in tqdm(cases, desc="Scoring", unit="case"):
+        try:
+            rows += evaluate_cases([case])
+        except InputError as error:
+            failed.append(case.name)
+            tqdm.write(f"error: {error}")
+    if rows:
+        write_table(rows, output_csv)
+        print(format_table(rows))
+    if failed:
+        raise InputError(f"{len(failed)} of {len(cases)} studies could not be scored: {', '.join(failed)}.")
     return rows
 
 
@@ -132,14 +143,21 @@ def summarize(rows: Sequence[Row]) -> tuple[Row, Row]:
 
 
 def write_table(rows: Sequence[Row], path: str | Path) -> None:
-    """Writes the rows, their mean and standard deviation as CSV; an empty field was not measured."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    """Writes the rows, their mean and standard deviation as CSV; an empty field was not measured.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     columns = _columns(rows)
-    with written_whole(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["case", *columns])
-        for row in (*rows, *summarize(rows)):
-            table.writerow([row["case"], *(_number(row, column, ".3f") for column in columns)])
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow(["case", *columns])
+            for row in (*rows, *summarize(rows)):
+                table.writerow([row["case"], *(_number(row, column, ".3f") for column in columns)])
+    except OSError as error:
+        raise InputError(f"{path}: the scores cannot be written here ({error.strerror}).") from error
 
 
 def format_table(rows: Sequence[Row]) -> str:
@@ -190,7 +208,9 @@ def _evaluate(case: EvaluationCase) -> Row:
 
 
 def _mask(path: str | Path, grid: MetaTensor) -> np.ndarray:
-    return _array(read_mask(path, like=grid)) != 0
+    labels = _array(read_mask(path, like=grid))
+    check_label_values(labels, str(path))
+    return labels != 0
 
 
 def _array(volume: MetaTensor) -> np.ndarray:

@@ -121,7 +121,7 @@ class SaveStudy:
             if folder.exists():
                 folder.replace(earlier)
             beside.replace(folder)
-            shutil.rmtree(earlier, ignore_errors=True)
+            earlier.unlink() if earlier.is_symlink() else shutil.rmtree(earlier, ignore_errors=True)
         except OSError as error:
             if earlier.exists():
                 earlier.replace(folder)

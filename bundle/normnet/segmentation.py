@@ -1,7 +1,7 @@
 """Inference over many studies, each by itself: a bad one does not stop the others."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,7 +18,9 @@ __all__ = ["segment_studies"]
 logger = logging.getLogger(__name__)
 
 
-def segment_studies(evaluator: Evaluator, dataset: Dataset) -> None:
+def segment_studies(
+    evaluator: Evaluator, dataset: Dataset, afterwards: Callable[[], Any] | None = None
+) -> None:
     """Runs the evaluator over one study after the other, with a progress bar.
 
     Under torchrun (multi_gpu_inference.json) each process takes every n-th study, and all wait for the last one: a
@@ -27,6 +29,7 @@ def segment_studies(evaluator: Evaluator, dataset: Dataset) -> None:
     Args:
         evaluator: preprocessing is the dataset's; the network, post-processing and saving are the evaluator's.
         dataset: items with an `image`, its path, and a `study` name.
+        afterwards: called when all are done, though some may have failed.
 
     Raises:
         InputError: at the end, naming the studies that failed; each one's own sentence is logged when it happens.
@@ -60,6 +63,8 @@ def segment_studies(evaluator: Evaluator, dataset: Dataset) -> None:
         of_each: list[list[str]] = [[] for _ in range(processes)]
         torch.distributed.all_gather_object(of_each, failed)
         failed = sorted(name for names_failed in of_each for name in names_failed)
+    if afterwards is not None:
+        afterwards()
     if failed:
         raise InputError(f"{len(failed)} of {len(names)} studies failed: {', '.join(failed)}.")
 

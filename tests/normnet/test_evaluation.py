@@ -100,11 +100,12 @@ def test_masks_of_two_grids_are_an_error_that_names_both(tmp_path):
         evaluate_cases([EvaluationCase("a", prediction, truth)])
 
 
-def test_a_missing_result_or_truth_is_an_error_that_names_the_file(study, tmp_path):
+def test_a_missing_result_or_truth_is_an_error_that_names_the_file(study, tmp_path, capsys):
     data, results = study
     (results / "a" / "lesion.nii.gz").unlink()
-    with pytest.raises(InputError, match=r"a/lesion.nii.gz: .* no such file"):
+    with pytest.raises(InputError, match=r"^1 of 1 studies could not be scored: a\.$"):
         evaluate_folder(results, data, tmp_path / "scores.csv")
+    assert "a/lesion.nii.gz: expected a mask" in capsys.readouterr().out
     assert not (tmp_path / "scores.csv").exists()
     with pytest.raises(InputError, match=r"truth.nii.gz: .* no such file"):
         evaluate_cases([EvaluationCase("a", results / "a" / "healthy.nii.gz", tmp_path / "truth.nii.gz")])
@@ -162,3 +163,26 @@ def test_bright_voxels_have_a_table_of_their_own_when_they_were_scored():
     bright = text.split("\n\n")[1].splitlines()
     assert bright[1].split() == ["case", "precision", "sensitivity", "specificity", "AUC"]
     assert bright[3].split() == ["one", "90.0", "-", "-", "-"]
+
+
+def test_a_study_that_cannot_be_scored_does_not_stop_the_others(study, tmp_path):
+    data, results = study
+    for name in ("a.nii.gz", "a_lesions.nii.gz"):
+        (data / name.replace("a", "broken", 1)).write_bytes((data / name).read_bytes())
+    with pytest.raises(InputError, match=r"^1 of 2 studies could not be scored: broken\.$"):
+        evaluate_folder(results, data, tmp_path / "scores.csv")
+    assert (tmp_path / "scores.csv").read_text().splitlines()[1].startswith("a,")
+
+
+def test_a_truth_that_is_no_mask_is_an_error_that_names_the_file(tmp_path):
+    truth = save(tmp_path / "truth.nii.gz", np.where(lesion(0) > 0, 1.0, np.nan).astype(np.float32))
+    prediction = save(tmp_path / "prediction.nii.gz", lesion(0))
+    with pytest.raises(InputError, match=r"truth.nii.gz: expected whole numbers .* nan"):
+        evaluate_cases([EvaluationCase("a", prediction, truth)])
+
+
+def test_scores_that_cannot_be_written_are_an_error_that_names_the_file(study, tmp_path):
+    data, results = study
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"file/scores.csv: the scores cannot be written here"):
+        evaluate_folder(results, data, tmp_path / "file" / "scores.csv")
