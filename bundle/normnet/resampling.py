@@ -17,8 +17,9 @@ Mode = Literal["nearest", "bilinear"]
 SKEW = 1e-3
 """Most that one axis of a grid may lean along another axis of the other grid, as a share of its own step."""
 
-TIE = 1e-6
-"""What rounding moves a place by, voxels: one on the outer face of a grid's last voxel is in it."""
+TIE = 1e-4
+"""What the rounding of affines moves a place by, voxels: one on the outer face of a grid's last voxel is in it, and one
+half-way between two voxels belongs to the first, whether a scan comes as NIfTI (float32) or DICOM (decimals)."""
 
 
 def on_grid_of(volume: MetaTensor, ct: MetaTensor, mode: Mode = "nearest") -> MetaTensor:
@@ -76,7 +77,7 @@ def nearest_on_grid(volume: torch.Tensor, to_volume: np.ndarray, shape: tuple[in
         place, length = along[axis] * np.arange(shape[wanted]) + to_volume[axis, 3], volume.shape[axis + 1]
         found = np.flatnonzero((place >= -0.5 - TIE) & (place <= length - 0.5 + TIE))
         inside.append(slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 0))
-        nearest = np.rint(place[found]).clip(0, length - 1).astype(np.int64)
+        nearest = np.ceil(place[found] - 0.5 - TIE).clip(0, length - 1).astype(np.int64)
         zyx = zyx.index_select(3 - wanted, torch.as_tensor(nearest, device=volume.device))
     result = volume.new_zeros((len(volume), *reversed(shape)))
     x, y, z = inside
