@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -58,7 +59,7 @@ def find_studies(dataset_dir: str | Path) -> list[dict[str, str]]:
         raise InputError(f"{root}: expected DICOM or a file {', '.join(EXTENSIONS)}, got another file.")
     studies = [
         {"image": str(image), "study": name, **_companions(image)}
-        for image, name in zip(images, _unique_names(images), strict=True)
+        for image, name in zip(images, _unique_names(images, root), strict=True)
     ]
     return sorted(studies, key=lambda study: study["study"])
 
@@ -149,20 +150,37 @@ def _companions(image: Path) -> dict[str, str]:
     return found
 
 
-def _unique_names(images: Sequence[Path]) -> list[str]:
-    """Names each study after its case; the parent folder, then a number, tells those of one name apart."""
-    names = [_safe(_case(image)) for image in images]
-    repeated = {name for name, count in Counter(names).items() if count > 1}
+def _unique_names(images: Sequence[Path], root: Path) -> list[str]:
+    """Names each study after its case, and those of one name also after the folders, from `root` down, they lie in.
+
+    Of these the last ones are taken, as many as tell a study from the others; what lies in one folder gets a number.
+    """
+    top = _absolute(root).parent
+    places = [
+        tuple(map(_safe, (_case(image), *reversed(_absolute(image).relative_to(top).parent.parts))))
+        for image in images
+    ]
+    sharing = Counter(place[:length] for place in places for length in range(1, len(place) + 1))
+    alone = {place[0] for place in places if sharing[place[:1]] == 1}
     unique: list[str] = []
-    for image, name in zip(images, names, strict=True):
-        long = _safe(f"{name}_{image.resolve().parent.name}") if name in repeated else name
+    for place in places:
+        if place[0] in alone:
+            unique.append(place[0])
+            continue
+        lengths = range(2, len(place))
+        length = next((n for n in lengths if sharing[place[:n]] == sharing[place]), len(place))
+        name = candidate = _safe("_".join([place[0], *reversed(place[1:length])]))
         number = 1
-        candidate = long
-        while candidate in unique or (candidate != name and candidate in names):
+        while candidate in alone or candidate in unique:
             number += 1
-            candidate = f"{long}_{number}"
+            candidate = f"{name}_{number}"
         unique.append(candidate)
     return unique
+
+
+def _absolute(path: Path) -> Path:
+    """Makes a path absolute as it was given: links are not followed, since a store's names say nothing of a study."""
+    return Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def _safe(name: str) -> str:
