@@ -100,7 +100,7 @@ def beside_ct(image: str | Path, kind: str) -> Path:
         image: the CT's file or folder.
         kind: of the mask: lungs, lesions or exclude.
     """
-    return Path(image).absolute().parent / f"{_case(Path(image))}_{kind}.nii.gz"
+    return _absolute(image).parent / f"{_case(Path(image))}_{kind}.nii.gz"
 
 
 def _images(folder: Path, seen: set[Path]) -> Iterator[Path]:
@@ -134,14 +134,14 @@ def _case(path: Path) -> str:
     """Names a case: the file without its extension, or the whole name of a folder (which may hold dots)."""
     endings = () if path.is_dir() else (*EXTENSIONS, *DICOM_EXTENSIONS)
     ending = next((ending for ending in endings if path.name.lower().endswith(ending)), "")
-    return path.resolve().name if path.is_dir() else path.name[: len(path.name) - len(ending)]
+    return _absolute(path).name if path.is_dir() else path.name[: len(path.name) - len(ending)]
 
 
 def _companions(image: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for kind in COMPANIONS:
         name = f"{_case(image)}_{kind}"
-        places = [image.absolute().parent / f"{name}{ending}" for ending in EXTENSIONS]
+        places = [_absolute(image).parent / f"{name}{ending}" for ending in EXTENSIONS]
         masks = [place for place in places if place.is_file() or place.is_symlink()]
         if len(masks) > 1:
             raise InputError(f"{masks[0]}: expected one mask {name}, but {masks[1].name} lies beside it.")
@@ -178,7 +178,7 @@ def _unique_names(images: Sequence[Path], root: Path) -> list[str]:
     return unique
 
 
-def _absolute(path: Path) -> Path:
+def _absolute(path: str | Path) -> Path:
     """Makes a path absolute as it was given: links are not followed, since a store's names say nothing of a study."""
     return Path(os.path.abspath(path))  # noqa: PTH100
 

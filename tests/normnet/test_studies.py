@@ -9,7 +9,7 @@ import pytest
 
 from normnet.errors import InputError
 from normnet.reading import read_ct
-from normnet.studies import find_studies, load_datalist
+from normnet.studies import beside_ct, find_studies, load_datalist
 
 
 def touch(*paths: Path) -> None:
@@ -70,6 +70,30 @@ def test_links_that_lead_nowhere_are_listed_so_that_reading_says_so(tmp_path: Pa
     assert studies[0]["exclude"] == str(tmp_path / "case_exclude.nii.gz")
     with pytest.raises(InputError, match=r"gone\.nii\.gz: expected a volume, but there is no such file"):
         read_ct(studies[1]["image"])
+
+
+def test_links_into_a_store_are_named_after_themselves_and_have_their_masks_beside_them(tmp_path: Path):
+    data = tmp_path / "data"
+    dicom(tmp_path / "store" / "k1", "IM1")
+    touch(tmp_path / "store" / "aa.nii.gz", tmp_path / "store" / "bb.nii.gz")
+    touch(data / "patient_lesions.nii.gz", data / "p1" / "ct_lungs.nii.gz", data / "p2" / "kept")
+    (data / "patient").symlink_to(tmp_path / "store" / "k1")
+    for patient, key in (("p1", "aa"), ("p2", "bb")):
+        (data / patient / "ct.nii.gz").symlink_to(tmp_path / "store" / f"{key}.nii.gz")
+    assert find_studies(data) == [
+        {
+            "image": str(data / "p1" / "ct.nii.gz"),
+            "study": "ct_p1",
+            "lungs": str(data / "p1" / "ct_lungs.nii.gz"),
+        },
+        {"image": str(data / "p2" / "ct.nii.gz"), "study": "ct_p2"},
+        {
+            "image": str(data / "patient"),
+            "study": "patient",
+            "lesions": str(data / "patient_lesions.nii.gz"),
+        },
+    ]
+    assert beside_ct(data / "patient", "lungs") == data / "patient_lungs.nii.gz"
 
 
 def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
