@@ -1,5 +1,6 @@
 """What lies on disk: the studies of a folder, and the items of a training set."""
 
+import hashlib
 import json
 import logging
 import os
@@ -24,6 +25,9 @@ COMPANIONS = ("lungs", "lesions", "exclude")
 PATHS = ("image", *COMPANIONS)
 RESULTS = {"lesion.nii.gz", "healthy.nii.gz", "lungs.nii.gz"}
 """A folder that holds all of these, which every method writes, holds what was found in a study, and no study."""
+
+LONGEST_NAME = 200
+"""Bytes of a study's name; a file system takes 255, and results are written beside their place under a longer name."""
 
 VALIDATION_SHARE = 0.2
 """Of the studies that no dataset.json divides, the last ones by name validate."""
@@ -142,7 +146,8 @@ def _companions(image: Path) -> dict[str, str]:
     for kind in COMPANIONS:
         name = f"{_case(image)}_{kind}"
         places = [_absolute(image).parent / f"{name}{ending}" for ending in EXTENSIONS]
-        masks = [place for place in places if place.is_file() or place.is_symlink()]
+        # Not Path.exists, which raises where a name is too long: there is no such mask then.
+        masks = [place for place in places if os.path.lexists(place) and not place.is_dir()]
         if len(masks) > 1:
             raise InputError(f"{masks[0]}: expected one mask {name}, but {masks[1].name} lies beside it.")
         if masks:
@@ -184,7 +189,12 @@ def _absolute(path: str | Path) -> Path:
 
 
 def _safe(name: str) -> str:
-    return re.sub(r"[^\w.-]", "_", name).lstrip(".") or "study"
+    """Makes a name that a folder can have; the end of one that is too long gives way to its hash."""
+    safe = re.sub(r"[^\w.-]", "_", name).lstrip(".") or "study"
+    if len(safe.encode()) <= LONGEST_NAME:
+        return safe
+    digest = hashlib.sha256(safe.encode()).hexdigest()[:8]
+    return f"{safe.encode()[: LONGEST_NAME - 9].decode(errors='ignore')}_{digest}"
 
 
 def _listed(listing: Path, section: Section) -> list[dict[str, Any]]:

@@ -157,6 +157,15 @@ def test_a_number_is_the_last_resort(tmp_path: Path):
     assert find_studies(tmp_path)[1]["image"] == str(tmp_path / "ct_CT_2.mha")
 
 
+def test_a_name_as_long_as_a_file_system_takes_makes_no_longer_folder(tmp_path: Path):
+    longest = ["é" * 123 + end for end in "ab"]
+    touch(*(tmp_path / folder / f"{name}.nii.gz" for name in longest for folder in "pq"))
+    found = names(tmp_path)
+    assert len(set(found)) == 4
+    assert all(len(name.encode()) <= 200 and name.startswith("é" * 90) for name in found)
+    assert names(tmp_path / "p") == names(tmp_path / "q")
+
+
 @pytest.mark.parametrize("others", [["report.json", "disagreement.nii.gz"], ["anomaly.nii.gz"], []])
 def test_the_results_of_any_method_are_no_studies(tmp_path: Path, others: list[str]):
     masks = [f"{name}.nii.gz" for name in ("lesion", "healthy", "lungs")]
