@@ -120,7 +120,7 @@ def _images(folder: Path, seen: set[Path]) -> Iterator[Path]:
         ) from error
     if {entry.name for entry in entries} >= RESULTS:
         return
-    if any(is_dicom(entry) for entry in entries if not _is_volume(entry)):
+    if any(_is_slice(entry) for entry in entries if not _is_volume(entry)):
         yield folder
     for entry in entries:
         if entry.is_dir():
@@ -132,6 +132,17 @@ def _images(folder: Path, seen: set[Path]) -> Iterator[Path]:
 def _is_volume(path: Path) -> bool:
     """Tells by the name; a link that leads nowhere is one too, so that whoever reads it says so."""
     return path.name.lower().endswith(EXTENSIONS) and not path.is_dir()
+
+
+def _is_slice(path: Path) -> bool:
+    """Tells DICOM; by the name where the file may not be read, so that whoever reads the series says so."""
+    try:
+        return is_dicom(path)
+    except InputError as error:
+        if not re.search("[a-z]", path.suffix.lower()) or path.name.lower().endswith(DICOM_EXTENSIONS):
+            return True
+        log.warning("%s It is no CT by its name and is passed over.", error)
+        return False
 
 
 def _case(path: Path) -> str:

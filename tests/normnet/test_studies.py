@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,6 +109,27 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(Path, "iterdir", iterdir)
     with pytest.raises(InputError, match=r"closed: expected a folder to read, .* \(Permission denied\)\.$"):
         find_studies(tmp_path)
+
+
+def test_a_stray_file_that_may_not_be_read_is_passed_over_and_a_slice_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    touch(tmp_path / "a.nii.gz", tmp_path / "notes.txt")
+    touch(*(tmp_path / folder / name for folder, name in (("b", "IM1"), ("c", "1.2.840.5"), ("d", "IM.DCM"))))
+    opened = Path.open
+
+    def open_(file: Path, *args: Any, **options: Any) -> Any:
+        if file.is_relative_to(tmp_path):
+            raise PermissionError(13, "Permission denied")
+        return opened(file, *args, **options)
+
+    monkeypatch.setattr(Path, "open", open_)
+    with caplog.at_level(logging.WARNING):
+        assert names(tmp_path) == ["a", "b", "c", "d"]
+    (warning,) = caplog.messages
+    assert "notes.txt: expected a file to read" in warning and warning.endswith("is passed over.")
+    with pytest.raises(InputError, match=r"IM1: expected a file to read, .* \(Permission denied\)\.$"):
+        read_ct(tmp_path / "b")
 
 
 def test_a_name_of_digits_comes_from_the_command_line_as_a_number(
