@@ -13,7 +13,16 @@ from typing import Any, Literal
 from normnet.dicom import DICOM_EXTENSIONS, is_dicom
 from normnet.errors import InputError
 
-__all__ = ["COMPANIONS", "EXTENSIONS", "NIFTI", "beside_ct", "find_studies", "listed_item", "load_datalist"]
+__all__ = [
+    "COMPANIONS",
+    "EXTENSIONS",
+    "NIFTI",
+    "beside_ct",
+    "find_studies",
+    "listed_item",
+    "load_datalist",
+    "masks_of_name",
+]
 
 NIFTI = (".nii.gz", ".nii")
 EXTENSIONS = (*NIFTI, ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -45,7 +54,8 @@ def find_studies(dataset_dir: str | Path) -> list[dict[str, str]]:
 
     Returns:
         For each study `image` (its path), `study` (a unique name that is safe for a folder) and, where such a
-        mask lies beside it, `lungs`, `lesions` and `exclude`.
+        mask lies beside it, `lungs`, `lesions` and `exclude`. Of two masks of one kind that is their name without
+        extension, so that whoever reads it says so (`normnet.masks.read_mask`).
 
     Raises:
         InputError: when the path does not exist or holds no study, or a folder under it may not be read.
@@ -107,6 +117,17 @@ def beside_ct(image: str | Path, kind: str) -> Path:
     return _absolute(image).parent / f"{_case(Path(image))}_{kind}.nii.gz"
 
 
+def masks_of_name(name: Path) -> list[Path]:
+    """Lists the files, and links that lead nowhere, that are a mask of this name.
+
+    Args:
+        name: without extension.
+    """
+    places = [name.with_name(f"{name.name}{ending}") for ending in EXTENSIONS]
+    # Not Path.exists, which raises where a name is too long: there is no such mask then.
+    return [place for place in places if os.path.lexists(place) and not place.is_dir()]
+
+
 def _images(folder: Path, seen: set[Path]) -> Iterator[Path]:
     """Walks down a folder; `seen` keeps a loop of links from being walked for ever."""
     if folder.resolve() in seen:
@@ -155,14 +176,10 @@ def _case(path: Path) -> str:
 def _companions(image: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for kind in COMPANIONS:
-        name = f"{_case(image)}_{kind}"
-        places = [_absolute(image).parent / f"{name}{ending}" for ending in EXTENSIONS]
-        # Not Path.exists, which raises where a name is too long: there is no such mask then.
-        masks = [place for place in places if os.path.lexists(place) and not place.is_dir()]
-        if len(masks) > 1:
-            raise InputError(f"{masks[0]}: expected one mask {name}, but {masks[1].name} lies beside it.")
+        name = _absolute(image).parent / f"{_case(image)}_{kind}"
+        masks = masks_of_name(name)
         if masks:
-            found[kind] = str(masks[0])
+            found[kind] = str(masks[0] if len(masks) == 1 else name)
     return found
 
 

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from monai.data import MetaTensor
 
 from normnet.errors import InputError
+from normnet.masks import read_mask
 from normnet.reading import read_ct
 from normnet.studies import beside_ct, find_studies, load_datalist
 
@@ -141,12 +144,16 @@ def test_a_name_of_digits_comes_from_the_command_line_as_a_number(
     assert [item["study"] for item in load_datalist(20230115, "training")] == ["ct"]  # type: ignore[arg-type]
 
 
-def test_two_masks_of_one_kind_are_an_error(tmp_path: Path):
+def test_two_masks_of_one_kind_are_an_error_of_that_study_where_they_are_read(tmp_path: Path):
     touch(tmp_path / "case.nii.gz", tmp_path / "case_lungs.nrrd", tmp_path / "case_lungs.nii.gz")
+    touch(tmp_path / "other.nii.gz", tmp_path / "other_lungs.nii.gz")
+    case, other = find_studies(tmp_path)
+    assert other["lungs"] == str(tmp_path / "other_lungs.nii.gz")
+    ct = MetaTensor(torch.zeros(1, 2, 2, 2))
     with pytest.raises(
         InputError, match=r"case_lungs\.nii\.gz: expected one mask case_lungs, but case_lungs\.nrrd"
     ):
-        find_studies(tmp_path)
+        read_mask(case["lungs"], like=ct)
 
 
 def test_names_are_unique_and_safe_for_a_folder(tmp_path: Path):
