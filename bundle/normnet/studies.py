@@ -143,11 +143,16 @@ def _images(folder: Path, seen: set[Path]) -> Iterator[Path]:
         return
     if any(_is_slice(entry) for entry in entries if not _is_volume(entry)):
         yield folder
+    cases = {_case(entry) for entry in entries}
     for entry in entries:
         if entry.is_dir():
             yield from _images(entry, seen)
-        elif _is_volume(entry) and not _case(entry).endswith(tuple(f"_{kind}" for kind in COMPANIONS)):
-            yield entry
+        elif _is_volume(entry):
+            case, underscore, kind = _case(entry).rpartition("_")
+            if not underscore or kind not in COMPANIONS:
+                yield entry
+            elif case not in cases:
+                log.warning("%s: passed over as a mask, but no CT %s lies beside it.", entry, case)
 
 
 def _is_volume(path: Path) -> bool:

@@ -65,6 +65,20 @@ def test_masks_beside_a_ct_belong_to_it_and_are_no_studies(tmp_path: Path):
     assert find_studies(tmp_path / "case.nii.gz")[0]["lungs"] == str(tmp_path / "case_lungs.nrrd")
 
 
+def test_a_mask_without_its_ct_is_passed_over_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    touch(tmp_path / "case.nii.gz", tmp_path / "case_lungs.nii.gz", tmp_path / "chest_lungs.nii.gz")
+    touch(tmp_path / "scan_lesions.nrrd", tmp_path / "lungs.nii.gz")
+    dicom(tmp_path / "scan", "IM1")
+    with caplog.at_level(logging.WARNING):
+        assert names(tmp_path) == ["case", "lungs", "scan"]
+    assert caplog.messages == [
+        f"{tmp_path / 'chest_lungs.nii.gz'}: passed over as a mask, but no CT chest lies beside it."
+    ]
+    assert names(tmp_path / "chest_lungs.nii.gz") == ["chest_lungs"]
+
+
 def test_links_that_lead_nowhere_are_listed_so_that_reading_says_so(tmp_path: Path):
     touch(tmp_path / "case.nii.gz")
     for name in ("gone.nii.gz", "case_exclude.nii.gz"):
