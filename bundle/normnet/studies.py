@@ -1,17 +1,16 @@
 """What lies on disk: the studies of a folder, and the items of a training set."""
 
-import hashlib
 import json
 import logging
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from normnet.dicom import DICOM_EXTENSIONS, is_dicom
 from normnet.errors import InputError
+from normnet.study_names import unique_names
 
 __all__ = [
     "COMPANIONS",
@@ -34,9 +33,6 @@ COMPANIONS = ("lungs", "lesions", "exclude")
 PATHS = ("image", *COMPANIONS)
 RESULTS = {"lesion.nii.gz", "healthy.nii.gz", "lungs.nii.gz"}
 """A folder that holds all of these, which every method writes, holds what was found in a study, and no study."""
-
-LONGEST_NAME = 200
-"""Bytes of a study's name; a file system takes 255, and results are written beside their place under a longer name."""
 
 VALIDATION_SHARE = 0.2
 """Of the studies that no dataset.json divides, the last ones by name validate."""
@@ -71,9 +67,10 @@ def find_studies(dataset_dir: str | Path) -> list[dict[str, str]]:
         )
     if root.is_file() and not (_is_volume(root) or is_dicom(root)):
         raise InputError(f"{root}: expected DICOM or a file {', '.join(EXTENSIONS)}, got another file.")
+    names = unique_names([_place(image, root) for image in images])
     studies = [
         {"image": str(image), "study": name, **_companions(image)}
-        for image, name in zip(images, _unique_names(images, root), strict=True)
+        for image, name in zip(images, names, strict=True)
     ]
     return sorted(studies, key=lambda study: study["study"])
 
@@ -188,46 +185,14 @@ def _companions(image: Path) -> dict[str, str]:
     return found
 
 
-def _unique_names(images: Sequence[Path], root: Path) -> list[str]:
-    """Names each study after its case, and those of one name also after the folders, from `root` down, they lie in.
-
-    Of these the last ones are taken, as many as tell a study from the others; what lies in one folder gets a number.
-    """
-    top = _absolute(root).parent
-    places = [
-        tuple(map(_safe, (_case(image), *reversed(_absolute(image).relative_to(top).parent.parts))))
-        for image in images
-    ]
-    sharing = Counter(place[:length] for place in places for length in range(1, len(place) + 1))
-    alone = {place[0] for place in places if sharing[place[:1]] == 1}
-    unique: list[str] = []
-    for place in places:
-        if place[0] in alone:
-            unique.append(place[0])
-            continue
-        lengths = range(2, len(place))
-        length = next((n for n in lengths if sharing[place[:n]] == sharing[place]), len(place))
-        name = candidate = _safe("_".join([place[0], *reversed(place[1:length])]))
-        number = 1
-        while candidate in alone or candidate in unique:
-            number += 1
-            candidate = f"{name}_{number}"
-        unique.append(candidate)
-    return unique
+def _place(image: Path, root: Path) -> tuple[str, ...]:
+    """Names the case and the folders it lies in, from the nearest up to `root`."""
+    return _case(image), *reversed(_absolute(image).relative_to(_absolute(root).parent).parts[:-1])
 
 
 def _absolute(path: str | Path) -> Path:
     """Makes a path absolute as it was given: links are not followed, since a store's names say nothing of a study."""
     return Path(os.path.abspath(path))  # noqa: PTH100
-
-
-def _safe(name: str) -> str:
-    """Makes a name that a folder can have; the end of one that is too long gives way to its hash."""
-    safe = re.sub(r"[^\w.-]", "_", name).lstrip(".") or "study"
-    if len(safe.encode()) <= LONGEST_NAME:
-        return safe
-    digest = hashlib.sha256(safe.encode()).hexdigest()[:8]
-    return f"{safe.encode()[: LONGEST_NAME - 9].decode(errors='ignore')}_{digest}"
 
 
 def _listed(listing: Path, section: Section) -> list[dict[str, Any]]:
