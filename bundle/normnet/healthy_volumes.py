@@ -161,6 +161,8 @@ def _files(path: Path) -> Iterator[Path]:
     if path.is_dir():
         yield from sorted(member for member in path.rglob("*") if member.is_file())
         return
+    if not path.exists():  # whoever reads it says so, in a sentence
+        return
     yield path
     if path.suffix.lower() in (".mhd", ".nhdr"):
         named = DATA_FILE.search(path.read_bytes())

@@ -10,6 +10,7 @@ from monai.transforms import Orientation
 
 from normnet.errors import InputError
 from normnet.reading import read_volume
+from normnet.studies import masks_of_name
 
 __all__ = ["AFFINE_TOLERANCE", "check_label_values", "describe_grid", "read_mask"]
 
@@ -28,9 +29,14 @@ def read_mask(path: str | Path, *, like: MetaTensor) -> MetaTensor:
         (1, X, Y, Z), the file's values, on the image's grid.
 
     Raises:
-        InputError: the file cannot be read, or its grid is another one.
+        InputError: the file cannot be read, its grid is another one, or two masks lie there (`normnet.studies`).
     """
     if not Path(path).exists():
+        masks = masks_of_name(Path(path))
+        if len(masks) > 1:
+            raise InputError(
+                f"{masks[0]}: expected one mask {Path(path).name}, but {masks[1].name} lies beside it."
+            )
         raise InputError(f"{path}: expected a mask on the grid of its image, but there is no such file.")
     axes = "".join(nib.orientations.aff2axcodes(like.affine.numpy()))
     mask = cast(MetaTensor, Orientation(axcodes=axes, labels=None)(read_volume(path)))

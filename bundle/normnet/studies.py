@@ -2,16 +2,26 @@
 
 import json
 import logging
+import os
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from normnet.dicom import DICOM_EXTENSIONS, is_dicom
 from normnet.errors import InputError
+from normnet.study_names import unique_names
 
-__all__ = ["COMPANIONS", "EXTENSIONS", "NIFTI", "beside_ct", "find_studies", "listed_item", "load_datalist"]
+__all__ = [
+    "COMPANIONS",
+    "EXTENSIONS",
+    "NIFTI",
+    "beside_ct",
+    "find_studies",
+    "listed_item",
+    "load_datalist",
+    "masks_of_name",
+]
 
 NIFTI = (".nii.gz", ".nii")
 EXTENSIONS = (*NIFTI, ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -40,7 +50,8 @@ def find_studies(dataset_dir: str | Path) -> list[dict[str, str]]:
 
     Returns:
         For each study `image` (its path), `study` (a unique name that is safe for a folder) and, where such a
-        mask lies beside it, `lungs`, `lesions` and `exclude`.
+        mask lies beside it, `lungs`, `lesions` and `exclude`. Of two masks of one kind that is their name without
+        extension, so that whoever reads it says so (`normnet.masks.read_mask`).
 
     Raises:
         InputError: when the path does not exist or holds no study, or a folder under it may not be read.
@@ -56,9 +67,10 @@ def find_studies(dataset_dir: str | Path) -> list[dict[str, str]]:
         )
     if root.is_file() and not (_is_volume(root) or is_dicom(root)):
         raise InputError(f"{root}: expected DICOM or a file {', '.join(EXTENSIONS)}, got another file.")
+    names = unique_names([_place(image, root) for image in images])
     studies = [
         {"image": str(image), "study": name, **_companions(image)}
-        for image, name in zip(images, _unique_names(images), strict=True)
+        for image, name in zip(images, names, strict=True)
     ]
     return sorted(studies, key=lambda study: study["study"])
 
@@ -99,7 +111,18 @@ def beside_ct(image: str | Path, kind: str) -> Path:
         image: the CT's file or folder.
         kind: of the mask: lungs, lesions or exclude.
     """
-    return Path(image).absolute().parent / f"{_case(Path(image))}_{kind}.nii.gz"
+    return _absolute(image).parent / f"{_case(Path(image))}_{kind}.nii.gz"
+
+
+def masks_of_name(name: Path) -> list[Path]:
+    """Lists the files, and links that lead nowhere, that are a mask of this name.
+
+    Args:
+        name: without extension.
+    """
+    places = [name.with_name(f"{name.name}{ending}") for ending in EXTENSIONS]
+    # Not Path.exists, which raises where a name is too long: there is no such mask then.
+    return [place for place in places if os.path.lexists(place) and not place.is_dir()]
 
 
 def _images(folder: Path, seen: set[Path]) -> Iterator[Path]:
@@ -115,13 +138,18 @@ def _images(folder: Path, seen: set[Path]) -> Iterator[Path]:
         ) from error
     if {entry.name for entry in entries} >= RESULTS:
         return
-    if any(is_dicom(entry) for entry in entries if not _is_volume(entry)):
+    if any(_is_slice(entry) for entry in entries if not _is_volume(entry)):
         yield folder
+    cases = {_case(entry) for entry in entries}
     for entry in entries:
         if entry.is_dir():
             yield from _images(entry, seen)
-        elif _is_volume(entry) and not _case(entry).endswith(tuple(f"_{kind}" for kind in COMPANIONS)):
-            yield entry
+        elif _is_volume(entry):
+            case, underscore, kind = _case(entry).rpartition("_")
+            if not underscore or kind not in COMPANIONS:
+                yield entry
+            elif case not in cases:
+                log.warning("%s: passed over as a mask, but no CT %s lies beside it.", entry, case)
 
 
 def _is_volume(path: Path) -> bool:
@@ -129,44 +157,42 @@ def _is_volume(path: Path) -> bool:
     return path.name.lower().endswith(EXTENSIONS) and not path.is_dir()
 
 
+def _is_slice(path: Path) -> bool:
+    """Tells DICOM; by the name where the file may not be read, so that whoever reads the series says so."""
+    try:
+        return is_dicom(path)
+    except InputError as error:
+        if not re.search("[a-z]", path.suffix.lower()) or path.name.lower().endswith(DICOM_EXTENSIONS):
+            return True
+        log.warning("%s It is no CT by its name and is passed over.", error)
+        return False
+
+
 def _case(path: Path) -> str:
     """Names a case: the file without its extension, or the whole name of a folder (which may hold dots)."""
     endings = () if path.is_dir() else (*EXTENSIONS, *DICOM_EXTENSIONS)
     ending = next((ending for ending in endings if path.name.lower().endswith(ending)), "")
-    return path.resolve().name if path.is_dir() else path.name[: len(path.name) - len(ending)]
+    return _absolute(path).name if path.is_dir() else path.name[: len(path.name) - len(ending)]
 
 
 def _companions(image: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for kind in COMPANIONS:
-        name = f"{_case(image)}_{kind}"
-        places = [image.absolute().parent / f"{name}{ending}" for ending in EXTENSIONS]
-        masks = [place for place in places if place.is_file() or place.is_symlink()]
-        if len(masks) > 1:
-            raise InputError(f"{masks[0]}: expected one mask {name}, but {masks[1].name} lies beside it.")
+        name = _absolute(image).parent / f"{_case(image)}_{kind}"
+        masks = masks_of_name(name)
         if masks:
-            found[kind] = str(masks[0])
+            found[kind] = str(masks[0] if len(masks) == 1 else name)
     return found
 
 
-def _unique_names(images: Sequence[Path]) -> list[str]:
-    """Names each study after its case; the parent folder, then a number, tells those of one name apart."""
-    names = [_safe(_case(image)) for image in images]
-    repeated = {name for name, count in Counter(names).items() if count > 1}
-    unique: list[str] = []
-    for image, name in zip(images, names, strict=True):
-        long = _safe(f"{name}_{image.resolve().parent.name}") if name in repeated else name
-        number = 1
-        candidate = long
-        while candidate in unique or (candidate != name and candidate in names):
-            number += 1
-            candidate = f"{long}_{number}"
-        unique.append(candidate)
-    return unique
+def _place(image: Path, root: Path) -> tuple[str, ...]:
+    """Names the case and the folders it lies in, from the nearest up to `root`."""
+    return _case(image), *reversed(_absolute(image).relative_to(_absolute(root).parent).parts[:-1])
 
 
-def _safe(name: str) -> str:
-    return re.sub(r"[^\w.-]", "_", name).lstrip(".") or "study"
+def _absolute(path: str | Path) -> Path:
+    """Makes a path absolute as it was given: links are not followed, since a store's names say nothing of a study."""
+    return Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def _listed(listing: Path, section: Section) -> list[dict[str, Any]]:

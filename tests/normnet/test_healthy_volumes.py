@@ -1,5 +1,6 @@
 """The cache of preprocessed CTs follows the content of their files."""
 
+import re
 from pathlib import Path
 
 import nibabel as nib
@@ -8,7 +9,9 @@ import pytest
 from monai.transforms import Compose
 
 from normnet import nnunet_lungs
+from normnet.errors import input_error_in
 from normnet.healthy_volumes import HealthyVolumes, content_hash, healthy_transforms
+from normnet.studies import load_datalist
 from tests.normnet.ct_files import phantom, write_itk, write_nifti
 
 
@@ -40,6 +43,24 @@ def test_the_files_are_looked_at_once(tmp_path: Path) -> None:
     write_nifti(tmp_path / "ct.nii.gz", phantom() + 50)
     assert volumes.content() == before
     assert HealthyVolumes([item], Compose([]), tmp_path / "cache").content() != before
+
+
+@pytest.mark.parametrize(
+    ("masks", "message"),
+    [
+        (["ct_exclude.nii.gz"], r"ct_exclude\.nii\.gz: expected a mask .* no such file"),
+        (["ct_exclude.nii.gz", "ct_exclude.nii"], "expected one mask ct_exclude"),
+    ],
+    ids=["a link that leads nowhere", "two of one kind"],
+)
+def test_a_mask_that_is_not_there_is_one_sentence(masks: list[str], message: str, tmp_path: Path) -> None:
+    write_nifti(tmp_path / "ct.nii.gz", phantom())
+    for name in masks:
+        (tmp_path / name).symlink_to(tmp_path / "unmounted" / name)
+    volumes = HealthyVolumes(load_datalist(tmp_path, "training"), healthy_transforms(), tmp_path / "cache")
+    with pytest.raises(RuntimeError) as raised:
+        volumes.prepare()
+    assert re.search(message, str(input_error_in(raised.value)))
 
 
 @pytest.mark.parametrize("kind", ["joined", "nnunet"])

@@ -4,12 +4,16 @@ import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from monai.data import MetaTensor
 
 from normnet.errors import InputError
+from normnet.masks import read_mask
 from normnet.reading import read_ct
-from normnet.studies import find_studies, load_datalist
+from normnet.studies import beside_ct, find_studies, load_datalist
 
 
 def touch(*paths: Path) -> None:
@@ -61,6 +65,20 @@ def test_masks_beside_a_ct_belong_to_it_and_are_no_studies(tmp_path: Path):
     assert find_studies(tmp_path / "case.nii.gz")[0]["lungs"] == str(tmp_path / "case_lungs.nrrd")
 
 
+def test_a_mask_without_its_ct_is_passed_over_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    touch(tmp_path / "case.nii.gz", tmp_path / "case_lungs.nii.gz", tmp_path / "chest_lungs.nii.gz")
+    touch(tmp_path / "scan_lesions.nrrd", tmp_path / "lungs.nii.gz")
+    dicom(tmp_path / "scan", "IM1")
+    with caplog.at_level(logging.WARNING):
+        assert names(tmp_path) == ["case", "lungs", "scan"]
+    assert caplog.messages == [
+        f"{tmp_path / 'chest_lungs.nii.gz'}: passed over as a mask, but no CT chest lies beside it."
+    ]
+    assert names(tmp_path / "chest_lungs.nii.gz") == ["chest_lungs"]
+
+
 def test_links_that_lead_nowhere_are_listed_so_that_reading_says_so(tmp_path: Path):
     touch(tmp_path / "case.nii.gz")
     for name in ("gone.nii.gz", "case_exclude.nii.gz"):
@@ -70,6 +88,30 @@ def test_links_that_lead_nowhere_are_listed_so_that_reading_says_so(tmp_path: Pa
     assert studies[0]["exclude"] == str(tmp_path / "case_exclude.nii.gz")
     with pytest.raises(InputError, match=r"gone\.nii\.gz: expected a volume, but there is no such file"):
         read_ct(studies[1]["image"])
+
+
+def test_links_into_a_store_are_named_after_themselves_and_have_their_masks_beside_them(tmp_path: Path):
+    data = tmp_path / "data"
+    dicom(tmp_path / "store" / "k1", "IM1")
+    touch(tmp_path / "store" / "aa.nii.gz", tmp_path / "store" / "bb.nii.gz")
+    touch(data / "patient_lesions.nii.gz", data / "p1" / "ct_lungs.nii.gz", data / "p2" / "kept")
+    (data / "patient").symlink_to(tmp_path / "store" / "k1")
+    for patient, key in (("p1", "aa"), ("p2", "bb")):
+        (data / patient / "ct.nii.gz").symlink_to(tmp_path / "store" / f"{key}.nii.gz")
+    assert find_studies(data) == [
+        {
+            "image": str(data / "p1" / "ct.nii.gz"),
+            "study": "ct_p1",
+            "lungs": str(data / "p1" / "ct_lungs.nii.gz"),
+        },
+        {"image": str(data / "p2" / "ct.nii.gz"), "study": "ct_p2"},
+        {
+            "image": str(data / "patient"),
+            "study": "patient",
+            "lesions": str(data / "patient_lesions.nii.gz"),
+        },
+    ]
+    assert beside_ct(data / "patient", "lungs") == data / "patient_lungs.nii.gz"
 
 
 def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -86,6 +128,27 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pyt
         find_studies(tmp_path)
 
 
+def test_a_stray_file_that_may_not_be_read_is_passed_over_and_a_slice_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    touch(tmp_path / "a.nii.gz", tmp_path / "notes.txt")
+    touch(*(tmp_path / folder / name for folder, name in (("b", "IM1"), ("c", "1.2.840.5"), ("d", "IM.DCM"))))
+    opened = Path.open
+
+    def open_(file: Path, *args: Any, **options: Any) -> Any:
+        if file.is_relative_to(tmp_path):
+            raise PermissionError(13, "Permission denied")
+        return opened(file, *args, **options)
+
+    monkeypatch.setattr(Path, "open", open_)
+    with caplog.at_level(logging.WARNING):
+        assert names(tmp_path) == ["a", "b", "c", "d"]
+    (warning,) = caplog.messages
+    assert "notes.txt: expected a file to read" in warning and warning.endswith("is passed over.")
+    with pytest.raises(InputError, match=r"IM1: expected a file to read, .* \(Permission denied\)\.$"):
+        read_ct(tmp_path / "b")
+
+
 def test_a_name_of_digits_comes_from_the_command_line_as_a_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -95,18 +158,16 @@ def test_a_name_of_digits_comes_from_the_command_line_as_a_number(
     assert [item["study"] for item in load_datalist(20230115, "training")] == ["ct"]  # type: ignore[arg-type]
 
 
-def test_two_masks_of_one_kind_are_an_error(tmp_path: Path):
+def test_two_masks_of_one_kind_are_an_error_of_that_study_where_they_are_read(tmp_path: Path):
     touch(tmp_path / "case.nii.gz", tmp_path / "case_lungs.nrrd", tmp_path / "case_lungs.nii.gz")
+    touch(tmp_path / "other.nii.gz", tmp_path / "other_lungs.nii.gz")
+    case, other = find_studies(tmp_path)
+    assert other["lungs"] == str(tmp_path / "other_lungs.nii.gz")
+    ct = MetaTensor(torch.zeros(1, 2, 2, 2))
     with pytest.raises(
         InputError, match=r"case_lungs\.nii\.gz: expected one mask case_lungs, but case_lungs\.nrrd"
     ):
-        find_studies(tmp_path)
-
-
-def test_names_are_unique_and_safe_for_a_folder(tmp_path: Path):
-    touch(tmp_path / "a" / "ct.nii.gz", tmp_path / "b" / "ct.nii.gz", tmp_path / "b" / "ct.nrrd")
-    touch(tmp_path / "b" / "ct_a.nii.gz", tmp_path / "my scan: 1.nii.gz")
-    assert names(tmp_path) == ["ct_a", "ct_a_2", "ct_b", "ct_b_2", "my_scan__1"]
+        read_mask(case["lungs"], like=ct)
 
 
 @pytest.mark.parametrize("others", [["report.json", "disagreement.nii.gz"], ["anomaly.nii.gz"], []])
