@@ -34,6 +34,10 @@ PATHS = ("image", *COMPANIONS)
 RESULTS = {"lesion.nii.gz", "healthy.nii.gz", "lungs.nii.gz"}
 """A folder that holds all of these, which every method writes, holds what was found in a study, and no study."""
 
+SERVED = "datastore_v2.json"
+"""MONAI Label's record. Beside the CTs that it serves lies `labels`, their corrections; with DICOM in a folder
+`monailabel`, the record with copies of the series."""
+
 VALIDATION_SHARE = 0.2
 """Of the studies that no dataset.json divides, the last ones by name validate."""
 
@@ -43,6 +47,8 @@ log = logging.getLogger(__name__)
 
 def find_studies(dataset_dir: str | Path) -> list[dict[str, str]]:
     """Lists the CTs under a path, sorted by name; hidden files, results and whatever is no volume are passed over.
+
+    So are the corrections and copies that a MONAI Label server keeps beside the CTs it serves.
 
     Args:
         dataset_dir: one file, one DICOM folder, or a folder that holds such files and folders at any depth; a
@@ -136,8 +142,11 @@ def _images(folder: Path, seen: set[Path]) -> Iterator[Path]:
         raise InputError(
             f"{folder}: expected a folder to read, but it cannot be opened ({error.strerror})."
         ) from error
-    if {entry.name for entry in entries} >= RESULTS:
+    names = {entry.name for entry in entries}
+    if names >= RESULTS or (SERVED in names and folder.name == "monailabel"):
         return
+    if SERVED in names:
+        entries = [entry for entry in entries if entry.name != "labels"]
     if any(_is_slice(entry) for entry in entries if not _is_volume(entry)):
         yield folder
     cases = {_case(entry) for entry in entries}

@@ -258,3 +258,11 @@ def test_a_broken_list_is_named(tmp_path: Path, content: str, message: str):
     (tmp_path / "dataset.json").write_text(content)
     with pytest.raises(InputError, match=rf"dataset\.json: .*{message}|dataset\.json: {message}"):
         load_datalist(tmp_path, "training")
+
+
+def test_what_a_server_keeps_beside_its_cts_is_passed_over(tmp_path: Path):
+    touch(tmp_path / "a.nii.gz", tmp_path / "datastore_v2.json", tmp_path / "labels" / "final" / "a.nii.gz")
+    touch(tmp_path / "p" / "monailabel" / "datastore_v2.json", tmp_path / "p" / "monailabel" / "copy.nii.gz")
+    dicom(tmp_path / "p" / "series", "1")
+    touch(tmp_path / "other" / "labels" / "b.nii.gz")  # no server's
+    assert names(tmp_path) == ["a", "b", "series"]
