@@ -87,6 +87,16 @@ def test_a_models_mask_is_written_under_no_path_and_over_no_correction(
     np.testing.assert_array_equal(kept, nib.load(truth).get_fdata())
 
 
+@pytest.mark.parametrize("version", ["wsi", "wsi_v2"])
+def test_whole_slides_are_no_way_around_the_checks(server: Server, studies: Path, version: str) -> None:
+    address = f"{server.url}/infer/{version}/lungs?image={studies / 'covid_0.nii.gz'}"
+    wanted = {"params": {"device": "cpu", "save_label": True, "label_tag": "final"}}
+    body = {"json": wanted} if version == "wsi" else {"data": {"wsi": json.dumps(wanted)}}
+    answer = requests.post(address, timeout=60, **body)
+    assert answer.status_code == 403
+    assert answer.json()["detail"].startswith("Whole slide imaging is not for CT")
+
+
 def test_an_archive_cannot_write_outside_its_folder(server: Server, tmp_path: Path) -> None:
     before = temporary(server)
     with tarfile.open(tmp_path / "ct.tar", "w") as archive:

@@ -1,0 +1,81 @@
+"""What a request may say: names are no paths, images are among the studies, JSON is what it is to be."""
+
+import json
+from typing import Any
+
+from fastapi import HTTPException
+from monailabel.interfaces.datastore import DefaultLabelTag
+from monailabel.interfaces.utils.app import app_instance
+
+from .names import SAFE_NAME
+
+__all__ = ["check_arguments"]
+
+NAMES = ("image", "id", "label", "tag", "model", "session_id", "strategy", "method")
+"""Arguments of the endpoints that are names."""
+
+FROM_THE_ADDRESS = ("image", "model", "session")
+"""Keys that a request's params may not set: they would put a path in the place of a checked name."""
+
+
+def check_arguments(arguments: dict[str, Any]) -> None:
+    """Refuses names that are paths, images that are not among the studies, and sessions that are over."""
+    for name in NAMES:
+        value = arguments.get(name)
+        if isinstance(value, str) and value and not SAFE_NAME.fullmatch(value):
+            raise HTTPException(
+                status_code=422, detail=f"{name}: expected a name, not a path, got {value!r}."
+            )
+    if isinstance(arguments.get("info"), str):
+        arguments["info"] = json.dumps(_json_object("info", arguments["info"]))
+    writes_masks = "model" in arguments
+    if isinstance(arguments.get("params"), str):
+        params = _json_object("params", arguments["params"])
+        arguments["params"] = json.dumps(_checked_params(params, writes_masks))
+    elif isinstance(arguments.get("params"), dict):
+        arguments["params"] = _checked_params(arguments["params"], writes_masks)
+    if "output" in arguments and "session_id" in arguments:
+        if arguments.get("image"):
+            _check_known(arguments["image"])
+        if arguments.get("session_id"):
+            _check_session(arguments["session_id"])
+
+
+def _json_object(name: str, text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text or "{}")
+    except json.JSONDecodeError as error:
+        raise HTTPException(status_code=422, detail=f"{name}: expected JSON, {error}.") from error
+    if not isinstance(value, dict):
+        raise HTTPException(status_code=422, detail=f"{name}: expected a JSON object, got {text!r}.")
+    return value
+
+
+def _checked_params(params: dict[str, Any], writes_masks: bool) -> dict[str, Any]:
+    if writes_masks:
+        _check_label_tag(params.get("label_tag", DefaultLabelTag.ORIGINAL.value))
+    for image in params["images"] if isinstance(params.get("images"), list) else []:
+        _check_known(image)
+    return {key: value for key, value in params.items() if key not in FROM_THE_ADDRESS}
+
+
+def _check_label_tag(tag: Any) -> None:
+    """Keeps the masks of models out of other folders, and from taking the place of an annotator's correction."""
+    if not isinstance(tag, str) or not SAFE_NAME.fullmatch(tag) or tag == DefaultLabelTag.FINAL.value:
+        raise HTTPException(
+            status_code=422,
+            detail=f"label_tag: expected a name other than {DefaultLabelTag.FINAL.value!r}, got {tag!r}.",
+        )
+
+
+def _check_session(session_id: str) -> None:
+    sessions = app_instance().sessions()
+    if sessions is None or sessions.get_session(session_id) is None:
+        raise HTTPException(
+            status_code=404, detail=f"The session {session_id!r} has expired; upload the image again."
+        )
+
+
+def _check_known(image: Any) -> None:
+    if image not in app_instance().datastore().list_images():
+        raise HTTPException(status_code=404, detail=f"There is no image {image!r} among the studies.")
