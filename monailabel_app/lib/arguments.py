@@ -33,6 +33,7 @@ def check_arguments(arguments: dict[str, Any]) -> None:
         params = _json_object("params", arguments["params"])
         arguments["params"] = json.dumps(_checked_params(params, writes_masks))
     elif isinstance(arguments.get("params"), dict):
+        _check_storable("params", arguments["params"])
         arguments["params"] = _checked_params(arguments["params"], writes_masks)
     if "output" in arguments and "session_id" in arguments:
         if arguments.get("image"):
@@ -44,11 +45,23 @@ def check_arguments(arguments: dict[str, Any]) -> None:
 def _json_object(name: str, text: str) -> dict[str, Any]:
     try:
         value = json.loads(text or "{}")
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise HTTPException(status_code=422, detail=f"{name}: expected JSON, {error}.") from error
     if not isinstance(value, dict):
         raise HTTPException(status_code=422, detail=f"{name}: expected a JSON object, got {text!r}.")
+    _check_storable(name, value)
     return value
+
+
+def _check_storable(name: str, value: dict[str, Any]) -> None:
+    """Refuses what Python's JSON takes and no one else's: the record or an answer with it in it cannot be read."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError as error:
+        raise HTTPException(
+            status_code=422,
+            detail=f"{name}: expected finite numbers and text that is Unicode, got others: {error}.",
+        ) from error
 
 
 def _checked_params(params: dict[str, Any], writes_masks: bool) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import json
 import sys
 import threading
 from collections.abc import Callable
@@ -67,6 +68,20 @@ def test_info_that_is_no_object_is_refused(info: str) -> None:
     with pytest.raises(HTTPException, match="info: expected") as refusal:
         in_a_thread(takes)(image="case", info=info)
     assert refusal.value.status_code == 422
+
+
+@pytest.mark.parametrize("value", ["NaN", "[-Infinity]", "1e999", r'"done \ud83d"', r'{"\ud83d": 1}'])
+@pytest.mark.parametrize("name", ["params", "info"])
+def test_what_no_reader_of_the_record_could_read_is_refused(name: str, value: str) -> None:
+    async def stores(params: object = None, info: object = None) -> object:
+        return params or info
+
+    text = f'{{"comment": {value}}}'
+    for said in (text, json.loads(text)) if name == "params" else (text,):
+        with pytest.raises(HTTPException, match=f"{name}: expected finite numbers and text") as refusal:
+            in_a_thread(stores)(**{name: said})
+        assert refusal.value.status_code == 422
+    assert in_a_thread(stores)(**{name: r'{"comment": "\ud83d\ude00"}'})
 
 
 @pytest.mark.parametrize("tag", ["../x", "/tmp/x", "", None, 5, "final"])
