@@ -69,7 +69,18 @@ def _checked_params(params: dict[str, Any], writes_masks: bool) -> dict[str, Any
         _check_label_tag(params.get("label_tag", DefaultLabelTag.ORIGINAL.value))
     for image in params["images"] if isinstance(params.get("images"), list) else []:
         _check_known(image)
+    for options in (params, *params.values()):  # `POST /train/` has them by model.
+        if isinstance(options, dict):
+            _check_gpus(options.get("gpus"))
     return {key: value for key, value in params.items() if key not in FROM_THE_ADDRESS}
+
+
+def _check_gpus(gpus: Any) -> None:
+    """Refuses what cannot be an environment's variable: the task would wait for ever to be started."""
+    if gpus is not None and not (isinstance(gpus, str) and gpus.isprintable()):
+        raise HTTPException(
+            status_code=422, detail=f"gpus: expected 'all' or numbers as in '0,1', got {gpus!r}."
+        )
 
 
 def _check_label_tag(tag: Any) -> None:

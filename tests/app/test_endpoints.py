@@ -84,6 +84,19 @@ def test_what_no_reader_of_the_record_could_read_is_refused(name: str, value: st
     assert in_a_thread(stores)(**{name: r'{"comment": "\ud83d\ude00"}'})
 
 
+@pytest.mark.parametrize("gpus", [5, [0], 0, "0\0"], ids=repr)
+def test_gpus_that_are_no_text_are_refused_before_there_is_a_task(gpus: object) -> None:
+    async def starts(params: dict[str, object]) -> object:
+        return params
+
+    for params in ({"gpus": gpus}, {"normnet": {"gpus": gpus}}):
+        with pytest.raises(HTTPException, match="gpus: expected 'all' or numbers") as refusal:
+            in_a_thread(starts)(params=params)
+        assert refusal.value.status_code == 422
+    for usual in ({"gpus": "all"}, {"gpus": "0,1"}, {"gpus": None}, {}):
+        assert in_a_thread(starts)(params=usual) == usual
+
+
 @pytest.mark.parametrize("tag", ["../x", "/tmp/x", "", None, 5, "final"])
 def test_a_models_mask_has_a_tag_that_is_a_name_and_not_the_annotators(tag: object) -> None:
     async def writes(model: str, params: dict[str, object]) -> object:
