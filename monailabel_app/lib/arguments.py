@@ -9,7 +9,7 @@ from monailabel.interfaces.utils.app import app_instance
 
 from .names import SAFE_NAME
 
-__all__ = ["check_arguments"]
+__all__ = ["check_arguments", "check_listed"]
 
 NAMES = ("image", "id", "label", "tag", "model", "session_id", "strategy", "method")
 """Arguments of the endpoints that are names."""
@@ -40,6 +40,24 @@ def check_arguments(arguments: dict[str, Any]) -> None:
             _check_known(arguments["image"])
         if arguments.get("session_id"):
             _check_session(arguments["session_id"])
+
+
+def check_listed(arguments: dict[str, Any], name: str, where: str) -> None:
+    """Refuses to start what is not there; params may name nothing else.
+
+    Args:
+        arguments: of the endpoint.
+        name: of the one that says what is started.
+        where: of the app's info the known ones stand.
+    """
+    known = app_instance().info()[where]
+    if arguments[name] not in known:
+        raise HTTPException(
+            status_code=404,
+            detail=f"{name}: expected one of {', '.join(known)}, got {arguments[name]!r}.",
+        )
+    if arguments.get("params"):
+        arguments["params"] = {key: value for key, value in arguments["params"].items() if key != name}
 
 
 def _json_object(name: str, text: str) -> dict[str, Any]:

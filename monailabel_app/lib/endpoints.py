@@ -46,7 +46,7 @@ from urllib3.exceptions import HTTPError
 
 from normnet.errors import input_error_in
 
-from .arguments import check_arguments
+from .arguments import check_arguments, check_listed
 
 __all__ = ["harden_endpoints", "in_words"]
 
@@ -64,6 +64,13 @@ CLOSED = {
 
 MASKS = ("POST", "/infer/{model}")
 """The endpoint whose requests wait for each other: many of them may wait at once."""
+
+STARTS = {
+    batch_infer.api_run: ("model", "models"),
+    train.api_run_model: ("model", "trainers"),
+    scoring.api_run_method: ("method", "scoring"),
+}
+"""Endpoints that start a task in the background, which argument names it, and where the app's info lists the names."""
 
 MODULES = (
     info,
@@ -109,6 +116,8 @@ def in_a_thread(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     def run(**arguments: Any) -> Any:
         try:
             check_arguments(arguments)
+            if endpoint in STARTS:
+                check_listed(arguments, *STARTS[endpoint])
             result = endpoint(**arguments)
             return asyncio.run(result) if inspect.iscoroutine(result) else result
         except Exception as error:

@@ -97,6 +97,20 @@ def test_whole_slides_are_no_way_around_the_checks(server: Server, studies: Path
     assert answer.json()["detail"].startswith("Whole slide imaging is not for CT")
 
 
+@pytest.mark.parametrize(
+    ("address", "known"),
+    [
+        ("batch/infer/nosuch", "model: expected one of normnet, lungs, got 'nosuch'."),
+        ("train/nosuch", "model: expected one of normnet, got 'nosuch'."),
+        ("scoring/nosuch", "method: expected one of disagreement, got 'nosuch'."),
+    ],
+)
+def test_what_is_not_there_is_not_started(server: Server, address: str, known: str) -> None:
+    answer = requests.post(f"{server.url}/{address}", json={"device": "cpu"}, timeout=60)
+    assert (answer.status_code, answer.json()["detail"]) == (404, known)
+    assert requests.get(f"{server.url}/{address.removesuffix('nosuch')}", timeout=60).status_code == 404
+
+
 def test_an_archive_cannot_write_outside_its_folder(server: Server, tmp_path: Path) -> None:
     before = temporary(server)
     with tarfile.open(tmp_path / "ct.tar", "w") as archive:
