@@ -8,6 +8,7 @@ from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.interfaces.utils.app import app_instance
 
 from .names import SAFE_NAME
+from .scoring import SCORE, SCORED_BY
 
 __all__ = ["check_arguments", "check_listed"]
 
@@ -16,6 +17,9 @@ NAMES = ("image", "id", "label", "tag", "model", "session_id", "strategy", "meth
 
 FROM_THE_ADDRESS = ("image", "model", "session")
 """Keys that a request's params may not set: they would put a path in the place of a checked name."""
+
+THE_SERVERS = (SCORE, SCORED_BY, "strategy")
+"""Keys of an image's info by which the next sample is chosen; any other value than the server's would end that."""
 
 
 def check_arguments(arguments: dict[str, Any]) -> None:
@@ -26,11 +30,17 @@ def check_arguments(arguments: dict[str, Any]) -> None:
             raise HTTPException(
                 status_code=422, detail=f"{name}: expected a name, not a path, got {value!r}."
             )
+    about_an_image = bool({"info", "file"} & arguments.keys()) and not {"label", "model"} & arguments.keys()
     if isinstance(arguments.get("info"), str):
-        arguments["info"] = json.dumps(_json_object("info", arguments["info"]))
+        info = _json_object("info", arguments["info"])
+        if about_an_image:
+            _check_info("info", info)
+        arguments["info"] = json.dumps(info)
     writes_masks = "model" in arguments
     if isinstance(arguments.get("params"), str):
         params = _json_object("params", arguments["params"])
+        if about_an_image:
+            _check_info("params", params)
         arguments["params"] = json.dumps(_checked_params(params, writes_masks))
     elif isinstance(arguments.get("params"), dict):
         _check_storable("params", arguments["params"])
@@ -91,6 +101,13 @@ def _checked_params(params: dict[str, Any], writes_masks: bool) -> dict[str, Any
         if isinstance(options, dict):
             _check_gpus(options.get("gpus"))
     return {key: value for key, value in params.items() if key not in FROM_THE_ADDRESS}
+
+
+def _check_info(name: str, info: dict[str, Any]) -> None:
+    if taken := [key for key in THE_SERVERS if key in info]:
+        raise HTTPException(
+            status_code=422, detail=f"{name}: expected keys that are not the server's own, got {taken[0]!r}."
+        )
 
 
 def _check_gpus(gpus: Any) -> None:

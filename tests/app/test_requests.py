@@ -111,6 +111,22 @@ def test_what_is_not_there_is_not_started(server: Server, address: str, known: s
     assert requests.get(f"{server.url}/{address.removesuffix('nosuch')}", timeout=60).status_code == 404
 
 
+@pytest.mark.parametrize("key", ["disagreement", "disagreement_weights", "strategy"])
+def test_no_client_sets_what_the_next_sample_is_chosen_by(server: Server, key: str) -> None:
+    url, said = f"{server.url}/datastore/image", json.dumps({key: "high"})
+    answers = [
+        requests.put(f"{url}/info?image=covid_0", data={"info": said}, timeout=60),
+        requests.put(f"{url}?image=new", data={"params": said}, files={"file": ("a.nii", b"")}, timeout=60),
+    ]
+    for answer in answers:
+        assert answer.status_code == 422
+        assert f"expected keys that are not the server's own, got {key!r}" in answer.json()["detail"]
+    assert "new" not in server.client.datastore()["objects"]
+    assert requests.put(f"{url}/info?image=covid_0", data={"info": '{"ward": 3}'}, timeout=60).ok
+    for strategy in ("disagreement", "random"):
+        assert requests.post(f"{server.url}/activelearning/{strategy}", timeout=60).ok
+
+
 def test_an_archive_cannot_write_outside_its_folder(server: Server, tmp_path: Path) -> None:
     before = temporary(server)
     with tarfile.open(tmp_path / "ct.tar", "w") as archive:
