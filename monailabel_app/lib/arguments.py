@@ -1,6 +1,7 @@
 """What a request may say: names are no paths, images are among the studies, JSON is what it is to be."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from fastapi import HTTPException
@@ -17,6 +18,9 @@ NAMES = ("image", "id", "label", "tag", "model", "session_id", "strategy", "meth
 
 FROM_THE_ADDRESS = ("image", "model", "session")
 """Keys that a request's params may not set: they would put a path in the place of a checked name."""
+
+TRUTHS = {"true": True, "1": True, "false": False, "0": False, "none": False, "": False}
+"""What stands for true and false, as text in small letters; null and nothing are false."""
 
 THE_SERVERS = (SCORE, SCORED_BY, "strategy")
 """Keys of an image's info by which the next sample is chosen; any other value than the server's would end that."""
@@ -45,7 +49,14 @@ def check_arguments(arguments: dict[str, Any]) -> None:
     elif isinstance(arguments.get("params"), dict):
         _check_storable("params", arguments["params"])
         arguments["params"] = _checked_params(arguments["params"], writes_masks)
+    if arguments.get("image") is True:  # of GET /session
+        _check_one_file(arguments["session_id"])
     if "output" in arguments and "session_id" in arguments:
+        if not any(arguments.get(name) for name in ("image", "session_id", "file")):
+            raise HTTPException(
+                status_code=422,
+                detail="image: expected one of the studies, a session_id or a file, got none.",
+            )
         if arguments.get("image"):
             _check_known(arguments["image"])
         if arguments.get("session_id"):
@@ -95,6 +106,9 @@ def _check_storable(name: str, value: dict[str, Any]) -> None:
 def _checked_params(params: dict[str, Any], writes_masks: bool) -> dict[str, Any]:
     if writes_masks:
         _check_label_tag(params.get("label_tag", DefaultLabelTag.ORIGINAL.value))
+        params = {key: value for key, value in params.items() if key != "skip_writer"}
+        if "save_label" in params:
+            params["save_label"] = _read_truth("save_label", params["save_label"])
     for image in params["images"] if isinstance(params.get("images"), list) else []:
         _check_known(image)
     for options in (params, *params.values()):  # `POST /train/` has them by model.
@@ -108,6 +122,14 @@ def _check_info(name: str, info: dict[str, Any]) -> None:
         raise HTTPException(
             status_code=422, detail=f"{name}: expected keys that are not the server's own, got {taken[0]!r}."
         )
+
+
+def _read_truth(name: str, value: Any) -> bool:
+    """Reads true or false, which some clients send as text."""
+    word = str(value).lower()
+    if word not in TRUTHS:
+        raise HTTPException(status_code=422, detail=f"{name}: expected true or false, got {value!r}.")
+    return TRUTHS[word]
 
 
 def _check_gpus(gpus: Any) -> None:
@@ -125,6 +147,13 @@ def _check_label_tag(tag: Any) -> None:
             status_code=422,
             detail=f"label_tag: expected a name other than {DefaultLabelTag.FINAL.value!r}, got {tag!r}.",
         )
+
+
+def _check_one_file(session_id: str) -> None:
+    sessions = app_instance().sessions()
+    session = sessions.get_session(session_id, update_ts=False) if sessions is not None else None
+    if session is not None and Path(session.image).is_dir():
+        raise HTTPException(status_code=422, detail="image: expected a session of one file, got a folder's.")
 
 
 def _check_session(session_id: str) -> None:

@@ -31,6 +31,7 @@ from monailabel.endpoints import (
     datastore,
     infer,
     info,
+    logs,
     model,
     scoring,
     session,
@@ -65,6 +66,9 @@ CLOSED = {
 MASKS = ("POST", "/infer/{model}")
 """The endpoint whose requests wait for each other: many of them may wait at once."""
 
+GPU_LIST = "nvidia-smi"
+"""The program that `GET /logs/gpu` asks."""
+
 STARTS = {
     batch_infer.api_run: ("model", "models"),
     train.api_run_model: ("model", "trainers"),
@@ -83,6 +87,7 @@ MODULES = (
     datastore,
     session,
     model,
+    logs,
 )
 
 
@@ -167,6 +172,8 @@ def in_words(error: Exception) -> HTTPException:
         )
     if isinstance(error, ImageNotFoundException | LabelNotFoundException | MONAILabelException):
         return HTTPException(status_code=404, detail=str(getattr(error, "msg", error)))
+    if isinstance(error, FileNotFoundError) and error.filename == GPU_LIST:
+        return HTTPException(status_code=404, detail=f"There is no {GPU_LIST} on this server.")
     logger.exception("An endpoint failed")
     if isinstance(error, OSError):
         return HTTPException(

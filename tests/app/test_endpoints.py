@@ -13,7 +13,7 @@ from fastapi import FastAPI, HTTPException
 from fastapi.routing import APIRoute
 from httpx import ASGITransport, AsyncClient
 from monailabel.datastore.local import LocalDatastore
-from monailabel.endpoints import datastore, infer
+from monailabel.endpoints import datastore, infer, logs
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.tasks.infer.basic_infer import BasicInferTask
 
@@ -95,6 +95,36 @@ def test_gpus_that_are_no_text_are_refused_before_there_is_a_task(gpus: object) 
         assert refusal.value.status_code == 422
     for usual in ({"gpus": "all"}, {"gpus": "0,1"}, {"gpus": None}, {}):
         assert in_a_thread(starts)(params=usual) == usual
+
+
+async def segments(model: str, params: dict[str, object]) -> object:
+    return params
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"), [("false", False), ("True", True), (True, True), (0, False), (None, False)]
+)
+def test_save_label_may_be_text(said: object, meant: bool) -> None:
+    assert in_a_thread(segments)(model="lungs", params={"save_label": said}) == {"save_label": meant}
+
+
+@pytest.mark.parametrize("said", ["maybe", [], 5], ids=repr)
+def test_save_label_that_is_neither_true_nor_false_is_refused(said: object) -> None:
+    with pytest.raises(HTTPException, match="save_label: expected true or false") as refusal:
+        in_a_thread(segments)(model="lungs", params={"save_label": said})
+    assert refusal.value.status_code == 422
+
+
+def test_no_client_leaves_the_mask_unwritten() -> None:
+    params = {"skip_writer": True, "device": "cpu"}
+    assert in_a_thread(segments)(model="lungs", params=params) == {"device": "cpu"}
+
+
+def test_the_list_of_gpus_of_a_server_without_is_a_404(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(HTTPException, match="There is no nvidia-smi on this server") as refusal:
+        in_a_thread(logs.gpu_info)()
+    assert refusal.value.status_code == 404
 
 
 @pytest.mark.parametrize("tag", ["../x", "/tmp/x", "", None, 5, "final"])
@@ -185,7 +215,7 @@ def test_masks_alone_are_waited_for_in_threads_apart() -> None:
         added = [route for route in app.router.routes if isinstance(route, APIRoute) and route not in before]
         apart = {route.path for route in added if inspect.iscoroutinefunction(route.endpoint)}
         assert apart == {"/infer/{model}"}
-        assert "/datastore/" in {route.path for route in added}
+        assert {"/datastore/", "/logs/gpu"} <= {route.path for route in added}
     finally:
         del sys.modules["monailabel.app"]
 

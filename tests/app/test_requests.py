@@ -141,6 +141,22 @@ def test_a_session_of_two_cts_is_one_sentence(server: Server, studies: Path) -> 
     answer = infer(server, f"lungs?session_id={uploaded}")
     assert answer.status_code == 422
     assert "expected one CT, got 2: covid_0, covid_1." in answer.json()["detail"]
+    answer = requests.get(f"{server.url}/session/{uploaded}?image=true", timeout=60)
+    assert (answer.status_code, answer.json()["detail"]) == (
+        422,
+        "image: expected a session of one file, got a folder's.",
+    )
+
+
+def test_a_request_for_a_mask_of_nothing_is_one_sentence(server: Server) -> None:
+    answer = infer(server, "normnet")
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith("image: expected one of the studies, ")
+
+
+def test_no_version_in_a_list_of_none_is_the_one_that_serves(server: Server) -> None:
+    answer = infer(server, "normnet?image=covid_0&output=json", version=[], votes=[], skip_writer=True)
+    assert answer.status_code == 200 and answer.json()["lesion_ml"] > 0
 
 
 def test_a_device_that_is_none_is_one_sentence(server: Server) -> None:
