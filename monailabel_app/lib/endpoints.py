@@ -8,6 +8,7 @@ Faults of MONAI Label 0.8.5 that are worked around here, and nowhere else:
   no name, for which the server's own working directory is taken.
 - Temporary files of a request that fails stay.
 - `PUT /model` writes over the weights that serve, `DELETE /model` takes them away.
+- `/infer/wsi_v2` does what `/infer` does, around all of this.
 
 Each endpoint is registered once more, in front of MONAI Label's own, with the same signature: authentication and
 roles stay as they are.
@@ -15,7 +16,6 @@ roles stay as they are.
 
 import asyncio
 import inspect
-import json
 import logging
 import sys
 from collections.abc import Callable, Iterable
@@ -31,41 +31,64 @@ from monailabel.endpoints import (
     datastore,
     infer,
     info,
+    logs,
     model,
     scoring,
     session,
     train,
+    wsi_infer,
 )
-from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.interfaces.exception import (
     ImageNotFoundException,
     LabelNotFoundException,
     MONAILabelException,
 )
-from monailabel.interfaces.utils.app import app_instance
 from urllib3.exceptions import HTTPError
 
 from normnet.errors import input_error_in
 
-from .names import SAFE_NAME
+from .arguments import check_arguments, check_listed
 
 __all__ = ["harden_endpoints", "in_words"]
 
 logger = logging.getLogger(__name__)
 
-NAMES = ("image", "id", "label", "tag", "model", "session_id", "strategy", "method")
-"""Arguments of the endpoints that are names."""
-
-FROM_THE_ADDRESS = ("image", "model", "session")
-"""Keys that a request's params may not set: they would put a path in the place of a checked name."""
-
-CLOSED = {("PUT", "/model/{model}"), ("DELETE", "/model/{model}"), ("POST", "/infer/wsi/{model}")}
-"""Endpoints that would change the weights in place or open files outside the studies."""
+WEIGHTS = "Weights change by training alone; its option 'restore' brings older ones back."
+SLIDES = "Whole slide imaging is not for CT, which /infer/{model} segments."
+CLOSED = {
+    ("PUT", "/model/{model}"): WEIGHTS,
+    ("DELETE", "/model/{model}"): WEIGHTS,
+    ("POST", "/infer/wsi/{model}"): SLIDES,
+    ("POST", "/infer/wsi_v2/{model}"): SLIDES,
+}
+"""Endpoints that would change the weights in place or open files outside the studies, and why they are refused."""
 
 MASKS = ("POST", "/infer/{model}")
 """The endpoint whose requests wait for each other: many of them may wait at once."""
 
-MODULES = (info, infer, batch_infer, train, activelearning, scoring, datastore, session, model)
+GPU_LIST = "nvidia-smi"
+"""The program that `GET /logs/gpu` asks."""
+
+STARTS = {
+    batch_infer.api_run: ("model", "models"),
+    train.api_run_model: ("model", "trainers"),
+    scoring.api_run_method: ("method", "scoring"),
+}
+"""Endpoints that start a task in the background, which argument names it, and where the app's info lists the names."""
+
+MODULES = (
+    info,
+    infer,
+    wsi_infer,
+    batch_infer,
+    train,
+    activelearning,
+    scoring,
+    datastore,
+    session,
+    model,
+    logs,
+)
 
 
 def harden_endpoints() -> None:
@@ -78,16 +101,16 @@ def harden_endpoints() -> None:
     for module in MODULES:
         for route in _routes(module.router.routes):
             lines = {(method, route.path) for method in route.methods}
-            closed = bool(lines & CLOSED)
+            refusals = [sentence for line, sentence in CLOSED.items() if line in lines]
             safe = in_threads_apart if MASKS in lines else in_a_thread
             router.add_api_route(
                 settings.MONAI_LABEL_API_STR + route.path,
-                _closed if closed else safe(route.endpoint),
+                _closed(*refusals) if refusals else safe(route.endpoint),
                 methods=sorted(route.methods),
                 summary=route.summary,
                 tags=route.tags,
                 responses=route.responses,
-                include_in_schema=route.include_in_schema and not closed,
+                include_in_schema=route.include_in_schema and not refusals,
             )
     server.app.router.routes[:0] = router.routes
 
@@ -97,7 +120,9 @@ def in_a_thread(endpoint: Callable[..., Any]) -> Callable[..., Any]:
 
     def run(**arguments: Any) -> Any:
         try:
-            _check(arguments)
+            check_arguments(arguments)
+            if endpoint in STARTS:
+                check_listed(arguments, *STARTS[endpoint])
             result = endpoint(**arguments)
             return asyncio.run(result) if inspect.iscoroutine(result) else result
         except Exception as error:
@@ -124,78 +149,15 @@ def in_threads_apart(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     return wait
 
 
-def _closed() -> None:
-    raise HTTPException(
-        status_code=403,
-        detail="Weights change by training alone; its option 'restore' brings older ones back.",
-    )
+def _closed(sentence: str) -> Callable[[], None]:
+    def refuse() -> None:
+        raise HTTPException(status_code=403, detail=sentence)
+
+    return refuse
 
 
 def _routes(routes: Iterable[Any]) -> Iterable[APIRoute]:
     return (route for route in routes if isinstance(route, APIRoute))
-
-
-def _check(arguments: dict[str, Any]) -> None:
-    """Refuses names that are paths, images that are not among the studies, and sessions that are over."""
-    for name in NAMES:
-        value = arguments.get(name)
-        if isinstance(value, str) and value and not SAFE_NAME.fullmatch(value):
-            raise HTTPException(
-                status_code=422, detail=f"{name}: expected a name, not a path, got {value!r}."
-            )
-    if isinstance(arguments.get("info"), str):
-        arguments["info"] = json.dumps(_json_object("info", arguments["info"]))
-    writes_masks = "model" in arguments
-    if isinstance(arguments.get("params"), str):
-        params = _json_object("params", arguments["params"])
-        arguments["params"] = json.dumps(_checked_params(params, writes_masks))
-    elif isinstance(arguments.get("params"), dict):
-        arguments["params"] = _checked_params(arguments["params"], writes_masks)
-    if "output" in arguments and "session_id" in arguments:
-        if arguments.get("image"):
-            _check_known(arguments["image"])
-        if arguments.get("session_id"):
-            _check_session(arguments["session_id"])
-
-
-def _json_object(name: str, text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text or "{}")
-    except json.JSONDecodeError as error:
-        raise HTTPException(status_code=422, detail=f"{name}: expected JSON, {error}.") from error
-    if not isinstance(value, dict):
-        raise HTTPException(status_code=422, detail=f"{name}: expected a JSON object, got {text!r}.")
-    return value
-
-
-def _checked_params(params: dict[str, Any], writes_masks: bool) -> dict[str, Any]:
-    if writes_masks:
-        _check_label_tag(params.get("label_tag", DefaultLabelTag.ORIGINAL.value))
-    for image in params["images"] if isinstance(params.get("images"), list) else []:
-        _check_known(image)
-    return {key: value for key, value in params.items() if key not in FROM_THE_ADDRESS}
-
-
-def _check_label_tag(tag: Any) -> None:
-    """Keeps the masks of models out of other folders, and from taking the place of an annotator's correction."""
-    if not isinstance(tag, str) or not SAFE_NAME.fullmatch(tag) or tag == DefaultLabelTag.FINAL.value:
-        raise HTTPException(
-            status_code=422,
-            detail=f"label_tag: expected a name other than {DefaultLabelTag.FINAL.value!r}, got {tag!r}.",
-        )
-
-
-def _check_session(session_id: str) -> None:
-    sessions = app_instance().sessions()
-    if sessions is None or sessions.get_session(session_id) is None:
-        raise HTTPException(
-            status_code=404, detail=f"The session {session_id!r} has expired; upload the image again."
-        )
-
-
-def _check_known(image: Any) -> None:
-    if image not in app_instance().datastore().list_images():
-        raise HTTPException(status_code=404, detail=f"There is no image {image!r} among the studies.")
 
 
 def in_words(error: Exception) -> HTTPException:
@@ -210,6 +172,8 @@ def in_words(error: Exception) -> HTTPException:
         )
     if isinstance(error, ImageNotFoundException | LabelNotFoundException | MONAILabelException):
         return HTTPException(status_code=404, detail=str(getattr(error, "msg", error)))
+    if isinstance(error, FileNotFoundError) and error.filename == GPU_LIST:
+        return HTTPException(status_code=404, detail=f"There is no {GPU_LIST} on this server.")
     logger.exception("An endpoint failed")
     if isinstance(error, OSError):
         return HTTPException(

@@ -121,7 +121,7 @@ class NormNetInfer(BundleInfer):
     def pre_transforms(self, data: dict[str, Any]) -> Sequence[Callable[..., Any]]:
         """Fixes the weights too: those that serve when the request starts, or the version it names."""
         version = data.get("version", CURRENT)
-        version = version[0] if isinstance(version, list) else version
+        version = (version or [CURRENT])[0] if isinstance(version, list) else version
         data["weights"] = self.versions.path(None if version in ("", CURRENT) else str(version))
         return super().pre_transforms(data)
 

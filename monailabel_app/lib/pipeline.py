@@ -77,7 +77,8 @@ class Pipeline:
         """Builds the pipeline for one request.
 
         Args:
-            request: may hold any of `options()`, as a value or as text; lists count by their head.
+            request: may hold any of `options()`, as a value or as text; lists count by their head, an empty one not at
+                all.
             device: torch's name of it.
 
         Raises:
@@ -107,7 +108,8 @@ class Pipeline:
             return self._networks[key]
 
     def _settings(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        chosen = {name: request.get(name, default) for name, default in self.options().items()}
+        shown = self.options()
+        chosen = {name: request[name] if request.get(name, []) != [] else shown[name] for name in shown}
         chosen = {name: value[0] if isinstance(value, list) else value for name, value in chosen.items()}
         votes, steps = chosen["votes"], chosen["growing_steps"]
         endless = self.defaults["growing_steps"] is None and steps in AS_FAR_AS_IT_GOES
@@ -115,7 +117,7 @@ class Pipeline:
             "healthy_probability": _number(chosen, "healthy_probability", float, 0.0, 1.0),
             "votes": votes if votes in (MEAN, MAJORITY) else _number(chosen, "votes", int, 1, self.members),
             "growing_steps": None if endless else _number(chosen, "growing_steps", int, 0, 10_000),
-            "lungs_backend": _one_of(chosen, "lungs_backend", self.options()["lungs_backend"]),
+            "lungs_backend": _one_of(chosen, "lungs_backend", shown["lungs_backend"]),
         }
 
 
@@ -140,7 +142,7 @@ def one_study(image: str) -> dict[str, str]:
 def _number(chosen: Mapping[str, Any], name: str, kind: type, low: float, high: float) -> Any:
     try:
         value = kind(chosen[name])
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = None
     if value is None or not low <= value <= high:
         raise InputError(f"{name}: expected a number from {low} to {high}, got {chosen[name]!r}.")

@@ -33,6 +33,9 @@ class Segment:
     kind: Code = LESIONS
 
 
+ENTRY = '{"name": ..., "idx": ..., "color": [r, g, b]}'
+"""The form of what a client says of one value, for errors."""
+
 LESION = "lesion"
 KNOWN = (
     Segment(LESION, (255, 80, 0)),
@@ -60,6 +63,8 @@ def segments_from(
     wanted = label_info or [{"name": name, "idx": value} for name, value in labels.items()]
     known = {segment.name: segment for segment in KNOWN}
     segments = {}
+    if not isinstance(wanted, Sequence):
+        raise InputError(f"label_info: expected a list of {ENTRY}, got {wanted!r}.")
     for place, entry in enumerate(wanted, start=1):
         try:
             name = str(entry.get("name") or LESION)
@@ -69,8 +74,6 @@ def segments_from(
                 min(max(int(part), 0), 255) for part in (entry.get("color") or usual.color)[:3]
             )
             segments[value] = Segment(name, (red, green, blue), usual.category, usual.kind)
-        except (AttributeError, TypeError, ValueError) as error:
-            raise InputError(
-                f'label_info: expected {{"name": ..., "idx": ..., "color": [r, g, b]}}, got {entry!r}.'
-            ) from error
+        except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
+            raise InputError(f"label_info: expected {ENTRY}, got {entry!r}.") from error
     return segments

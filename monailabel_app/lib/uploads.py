@@ -39,7 +39,7 @@ class Uploads(Sessions):  # type: ignore[misc] # MONAI Label ships no types.
         """Takes an upload in; see MONAI Label's function of this name.
 
         Raises:
-            InputError: it is to be unpacked and is no archive, a broken one, or one that leaves its folder.
+            InputError: it is to be unpacked and is no archive, a broken or empty one, or one that leaves its folder.
         """
         upload = Path(data_file)
         if not uncompress or upload.is_dir():
@@ -72,3 +72,5 @@ def _unpack(archive: Path, folder: Path) -> None:
         raise InputError(
             f"{archive.name}: expected an archive (ZIP or TAR) that unpacks into one folder, got another: {error}."
         ) from error
+    if not any(path.is_file() for path in folder.rglob("*")):
+        raise InputError(f"{archive.name}: expected an archive with files, got an empty one.")

@@ -1,6 +1,7 @@
 """Masks to DICOM SEG and back."""
 
 from pathlib import Path
+from typing import Any
 
 import highdicom as hd
 import numpy as np
@@ -95,6 +96,16 @@ def test_segment_says_lesion_of_the_lung(series: tuple[Path, sitk.Image], tmp_pa
     assert item.SegmentedPropertyTypeCodeSequence[0].CodeValue == "52988006"
     assert item.AnatomicRegionSequence[0].CodeValue == "39607008"
     assert item.RecommendedDisplayCIELabValue == pytest.approx([34885, 53485, 50171], abs=50)  # sRGB red
+
+
+@pytest.mark.parametrize(
+    "said",
+    [5, {"name": "lesion"}, [5], [{"color": [float("inf"), 0, 0]}], [{"color": {"r": 1}}], [{"idx": 1e999}]],
+    ids=repr,
+)
+def test_what_says_nothing_of_the_values_is_one_sentence(said: Any) -> None:
+    with pytest.raises(InputError, match=r"^label_info: expected "):
+        segments_from(said, {"lesion": 1})
 
 
 def test_seg_read_back_is_cropped_and_its_grid_makes_it_whole(

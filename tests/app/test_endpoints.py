@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import json
 import sys
 import threading
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from fastapi import FastAPI, HTTPException
 from fastapi.routing import APIRoute
 from httpx import ASGITransport, AsyncClient
 from monailabel.datastore.local import LocalDatastore
-from monailabel.endpoints import datastore, infer
+from monailabel.endpoints import datastore, infer, logs
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.tasks.infer.basic_infer import BasicInferTask
 
@@ -67,6 +68,63 @@ def test_info_that_is_no_object_is_refused(info: str) -> None:
     with pytest.raises(HTTPException, match="info: expected") as refusal:
         in_a_thread(takes)(image="case", info=info)
     assert refusal.value.status_code == 422
+
+
+@pytest.mark.parametrize("value", ["NaN", "[-Infinity]", "1e999", r'"done \ud83d"', r'{"\ud83d": 1}'])
+@pytest.mark.parametrize("name", ["params", "info"])
+def test_what_no_reader_of_the_record_could_read_is_refused(name: str, value: str) -> None:
+    async def stores(params: object = None, info: object = None) -> object:
+        return params or info
+
+    text = f'{{"comment": {value}}}'
+    for said in (text, json.loads(text)) if name == "params" else (text,):
+        with pytest.raises(HTTPException, match=f"{name}: expected finite numbers and text") as refusal:
+            in_a_thread(stores)(**{name: said})
+        assert refusal.value.status_code == 422
+    assert in_a_thread(stores)(**{name: r'{"comment": "\ud83d\ude00"}'})
+
+
+@pytest.mark.parametrize("gpus", [5, [0], 0, "0\0"], ids=repr)
+def test_gpus_that_are_no_text_are_refused_before_there_is_a_task(gpus: object) -> None:
+    async def starts(params: dict[str, object]) -> object:
+        return params
+
+    for params in ({"gpus": gpus}, {"normnet": {"gpus": gpus}}):
+        with pytest.raises(HTTPException, match="gpus: expected 'all' or numbers") as refusal:
+            in_a_thread(starts)(params=params)
+        assert refusal.value.status_code == 422
+    for usual in ({"gpus": "all"}, {"gpus": "0,1"}, {"gpus": None}, {}):
+        assert in_a_thread(starts)(params=usual) == usual
+
+
+async def segments(model: str, params: dict[str, object]) -> object:
+    return params
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"), [("false", False), ("True", True), (True, True), (0, False), (None, False)]
+)
+def test_save_label_may_be_text(said: object, meant: bool) -> None:
+    assert in_a_thread(segments)(model="lungs", params={"save_label": said}) == {"save_label": meant}
+
+
+@pytest.mark.parametrize("said", ["maybe", [], 5], ids=repr)
+def test_save_label_that_is_neither_true_nor_false_is_refused(said: object) -> None:
+    with pytest.raises(HTTPException, match="save_label: expected true or false") as refusal:
+        in_a_thread(segments)(model="lungs", params={"save_label": said})
+    assert refusal.value.status_code == 422
+
+
+def test_no_client_leaves_the_mask_unwritten() -> None:
+    params = {"skip_writer": True, "device": "cpu"}
+    assert in_a_thread(segments)(model="lungs", params=params) == {"device": "cpu"}
+
+
+def test_the_list_of_gpus_of_a_server_without_is_a_404(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(HTTPException, match="There is no nvidia-smi on this server") as refusal:
+        in_a_thread(logs.gpu_info)()
+    assert refusal.value.status_code == 404
 
 
 @pytest.mark.parametrize("tag", ["../x", "/tmp/x", "", None, 5, "final"])
@@ -157,7 +215,7 @@ def test_masks_alone_are_waited_for_in_threads_apart() -> None:
         added = [route for route in app.router.routes if isinstance(route, APIRoute) and route not in before]
         apart = {route.path for route in added if inspect.iscoroutinefunction(route.endpoint)}
         assert apart == {"/infer/{model}"}
-        assert "/datastore/" in {route.path for route in added}
+        assert {"/datastore/", "/logs/gpu"} <= {route.path for route in added}
     finally:
         del sys.modules["monailabel.app"]
 

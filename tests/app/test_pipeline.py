@@ -48,6 +48,12 @@ def test_a_list_of_choices_counts_by_its_head(pipeline: Pipeline) -> None:
     assert vote.votes == "mean"
 
 
+def test_an_empty_list_of_choices_is_the_default(pipeline: Pipeline) -> None:
+    vote = step(pipeline, VoteHealthyd, votes=[], lungs_backend=[])
+    assert isinstance(vote, VoteHealthyd)
+    assert vote.votes == "mean"
+
+
 def test_a_client_may_ask_for_the_papers_majority(pipeline: Pipeline) -> None:
     vote = step(pipeline, VoteHealthyd, votes="majority")
     assert isinstance(vote, VoteHealthyd)
@@ -99,6 +105,7 @@ def test_every_option_of_an_overlay_may_be_computed(tmp_path: Path) -> None:
         ("votes", 0),
         ("votes", 6),
         ("growing_steps", -1),
+        ("growing_steps", float("inf")),
         ("lungs_backend", "magic"),
     ],
 )
@@ -107,7 +114,7 @@ def test_a_value_that_cannot_be_is_refused(pipeline: Pipeline, name: str, value:
         pipeline.run({name: value})
 
 
-@pytest.mark.parametrize("device", ["foo", 5, "cpu:x", "a') or ('"], ids=str)
+@pytest.mark.parametrize("device", ["foo", "meta", 5, "cpu:x", "a') or ('"], ids=str)
 def test_a_device_that_is_none_is_refused(device: object) -> None:
     with pytest.raises(InputError, match="device: expected one of "):
         chosen_device(device)

@@ -87,6 +87,46 @@ def test_a_models_mask_is_written_under_no_path_and_over_no_correction(
     np.testing.assert_array_equal(kept, nib.load(truth).get_fdata())
 
 
+@pytest.mark.parametrize("version", ["wsi", "wsi_v2"])
+def test_whole_slides_are_no_way_around_the_checks(server: Server, studies: Path, version: str) -> None:
+    address = f"{server.url}/infer/{version}/lungs?image={studies / 'covid_0.nii.gz'}"
+    wanted = {"params": {"device": "cpu", "save_label": True, "label_tag": "final"}}
+    body = {"json": wanted} if version == "wsi" else {"data": {"wsi": json.dumps(wanted)}}
+    answer = requests.post(address, timeout=60, **body)
+    assert answer.status_code == 403
+    assert answer.json()["detail"].startswith("Whole slide imaging is not for CT")
+
+
+@pytest.mark.parametrize(
+    ("address", "known"),
+    [
+        ("batch/infer/nosuch", "model: expected one of normnet, lungs, got 'nosuch'."),
+        ("train/nosuch", "model: expected one of normnet, got 'nosuch'."),
+        ("scoring/nosuch", "method: expected one of disagreement, got 'nosuch'."),
+    ],
+)
+def test_what_is_not_there_is_not_started(server: Server, address: str, known: str) -> None:
+    answer = requests.post(f"{server.url}/{address}", json={"device": "cpu"}, timeout=60)
+    assert (answer.status_code, answer.json()["detail"]) == (404, known)
+    assert requests.get(f"{server.url}/{address.removesuffix('nosuch')}", timeout=60).status_code == 404
+
+
+@pytest.mark.parametrize("key", ["disagreement", "disagreement_weights", "strategy"])
+def test_no_client_sets_what_the_next_sample_is_chosen_by(server: Server, key: str) -> None:
+    url, said = f"{server.url}/datastore/image", json.dumps({key: "high"})
+    answers = [
+        requests.put(f"{url}/info?image=covid_0", data={"info": said}, timeout=60),
+        requests.put(f"{url}?image=new", data={"params": said}, files={"file": ("a.nii", b"")}, timeout=60),
+    ]
+    for answer in answers:
+        assert answer.status_code == 422
+        assert f"expected keys that are not the server's own, got {key!r}" in answer.json()["detail"]
+    assert "new" not in server.client.datastore()["objects"]
+    assert requests.put(f"{url}/info?image=covid_0", data={"info": '{"ward": 3}'}, timeout=60).ok
+    for strategy in ("disagreement", "random"):
+        assert requests.post(f"{server.url}/activelearning/{strategy}", timeout=60).ok
+
+
 def test_an_archive_cannot_write_outside_its_folder(server: Server, tmp_path: Path) -> None:
     before = temporary(server)
     with tarfile.open(tmp_path / "ct.tar", "w") as archive:
@@ -101,6 +141,22 @@ def test_a_session_of_two_cts_is_one_sentence(server: Server, studies: Path) -> 
     answer = infer(server, f"lungs?session_id={uploaded}")
     assert answer.status_code == 422
     assert "expected one CT, got 2: covid_0, covid_1." in answer.json()["detail"]
+    answer = requests.get(f"{server.url}/session/{uploaded}?image=true", timeout=60)
+    assert (answer.status_code, answer.json()["detail"]) == (
+        422,
+        "image: expected a session of one file, got a folder's.",
+    )
+
+
+def test_a_request_for_a_mask_of_nothing_is_one_sentence(server: Server) -> None:
+    answer = infer(server, "normnet")
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith("image: expected one of the studies, ")
+
+
+def test_no_version_in_a_list_of_none_is_the_one_that_serves(server: Server) -> None:
+    answer = infer(server, "normnet?image=covid_0&output=json", version=[], votes=[], skip_writer=True)
+    assert answer.status_code == 200 and answer.json()["lesion_ml"] > 0
 
 
 def test_a_device_that_is_none_is_one_sentence(server: Server) -> None:

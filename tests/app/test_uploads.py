@@ -81,6 +81,17 @@ def test_a_link_in_an_archive_is_left_out(tmp_path: Path, uploads: Uploads) -> N
     assert [file.name for file in Path(session.image).iterdir()] == ["1.dcm"]
 
 
+@pytest.mark.parametrize("pack", [tar_of, zip_of])
+def test_an_archive_without_a_file_is_refused(tmp_path: Path, uploads: Uploads, pack: object) -> None:
+    assert callable(pack)
+    archive = received(tmp_path, pack(tmp_path / "ct.archive"))
+    with pytest.raises(
+        InputError, match=r"^ct\.archive: expected an archive with files, got an empty one\.$"
+    ):
+        uploads.add_session(str(archive), uncompress=True)
+    assert not list((tmp_path / "temporary").iterdir()) and not (tmp_path / "sessions").exists()
+
+
 def test_what_is_no_archive_is_refused(tmp_path: Path, uploads: Uploads) -> None:
     (tmp_path / "ct.zip").write_bytes(b"no archive")
     archive = received(tmp_path, tmp_path / "ct.zip")
