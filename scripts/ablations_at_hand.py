@@ -48,8 +48,9 @@ ABOUT = """\
 Three healthy generated chests to train on, three others with COVID-like lesions whose masks are exact, all at 3.2 x
 3.2 x 4 mm, four times the paper's voxel size, so that one core trains a member in half a minute; learning rate 0.002,
 crops of 48 x 48 x 16, lengths of the synthetic lesions a quarter of the paper's, filters of 3 voxels. A network that
-calls nothing healthy leaves all bright lung as lesion, a DSC of about 61: each row is to be read against it. Single and short trainings, few cases and coarse voxels: rows within two or
-three points of each other are alike, and which is better on patients this does not show.
+calls nothing healthy leaves all bright lung as lesion, a DSC of about 61: each row is to be read
+against it. Single and short trainings, few cases and coarse voxels: rows within two or three points of each other are
+alike, and which is better on patients this does not show.
 
 As in the paper, the vote is better than its members are on average (by about a point, but at 225 iterations), and the
 lesions have to grow. Not as in the paper: T is best at -600 HU, two points above -500 (before 0.14.0, when erroneous
