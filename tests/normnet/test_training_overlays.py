@@ -114,6 +114,16 @@ def test_a_batch_size_and_a_number_of_iterations_are_kept_or_refused(
     assert sentence is not None and of_each in str(sentence)
 
 
+@pytest.mark.parametrize("config", ["train", "baseline"])
+@pytest.mark.parametrize("device", ["cpu", "cuda:0"])
+def test_a_device_may_be_given_by_its_name(config: str, device: str) -> None:
+    for given in (device, torch.device(device)):
+        parser = ConfigParser()
+        parser.read_config(f"{CONFIGS}/{config}.json")
+        parser["device"] = given
+        assert parser.get_parsed_content("train::dataloader::pin_memory") == (device != "cpu")
+
+
 @pytest.mark.parametrize(
     ("files", "hu"), [(["train"], -600), (["train", "paper"], -500), (["inference"], -500)]
 )
