@@ -169,6 +169,23 @@ def test_a_training_that_goes_on_names_its_scans_corrections_and_starting_weight
     assert (data("b.nii.gz", weights) != first) == (overlay == "finetune")
 
 
+def test_folders_named_by_digits_come_from_the_command_line_as_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "7001").mkdir()
+    (tmp_path / "7001" / "ct.nii.gz").touch()
+    (tmp_path / "7001" / "label.nii.gz").touch()
+    lists = {"corrections": [{"image": "ct.nii.gz", "label": "label.nii.gz"}]}
+    (tmp_path / "7001" / "dataset.json").write_text(json.dumps(lists))
+    parser = ConfigParser()
+    parser.read_config([f"{CONFIGS}/{file}.json" for file in ("train", "finetune")])
+    parser["dataset_dir"], parser["cache_dir"] = 7001, 6001
+    for name in ("train::volumes_def", "train::corrections_def"):
+        assert len(parser.get_parsed_content(name)) == 1
+    assert (tmp_path / "6001").is_dir()
+
+
 def test_a_warm_start_begins_with_the_weights_that_the_member_has_in_the_ensemble() -> None:
     parser = ConfigParser()
     parser.read_config([f"{CONFIGS}/{file}.json" for file in ("train", "warm_start")])
