@@ -169,6 +169,29 @@ def test_a_training_that_goes_on_names_its_scans_corrections_and_starting_weight
     assert (data("b.nii.gz", weights) != first) == (overlay == "finetune")
 
 
+@pytest.mark.parametrize(
+    ("config", "setting"),
+    [(config, name) for config in ("train", "baseline") for name in ("output_dir", "ckpt_dir", "cache_dir")]
+    + [
+        ("train", "member_path"),
+        ("train", "member_dir"),
+        ("baseline", "weights_path"),
+        ("baseline", "run_dir"),
+    ],
+)
+def test_every_folder_that_is_written_to_is_tried_first(config: str, setting: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    parser = ConfigParser()
+    parser.read_config(f"{CONFIGS}/{config}.json")
+    parser["output_dir"] = parser["ckpt_dir"] = str(tmp_path)
+    parser[setting] = str(tmp_path / "file" / "out")
+    with pytest.raises(Exception) as raised:
+        parser.get_parsed_content("refuse_unwritable")
+    assert str(input_error_in(raised.value)).startswith(f"{tmp_path / 'file'}")
+    lists = ["training"] if config == "train" else ["training", "calibrating", "segmenting"]
+    assert all("@refuse_unwritable" in parser[run] for run in lists)
+
+
 def test_folders_named_by_digits_come_from_the_command_line_as_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
