@@ -31,7 +31,7 @@ def train_ensemble(
 
     Args:
         dataset_dir: folder of healthy CTs, or of a dataset.json.
-        members: how many.
+        members: how many, 1 at least.
         ckpt_dir: where the weights go; the bundle's models folder by default.
         output_dir: where checkpoints, curves and the cache go; the bundle's runs folder by default.
         configs: names of the configs, with commas: train, or train,scanners for variation of scanners, or
@@ -39,6 +39,8 @@ def train_ensemble(
         overrides: anything in the configs, by name, such as --max_iterations 1000.
     """
     report_input_errors()
+    if not isinstance(members, int) or members < 1:
+        raise InputError(f"--members: expected a whole number of at least 1, found {members!r}.")
     weights = Path(ckpt_dir or Path(bundle_root()) / "models")
     runs = Path(output_dir or Path(bundle_root()) / "runs")
     files = config_files(configs)

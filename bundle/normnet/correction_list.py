@@ -36,7 +36,7 @@ def load_corrections(dataset_dir: str | Path, section: Section) -> list[dict[str
     Raises:
         InputError: there is no such list, it is empty, or names files that do not exist.
     """
-    listing = Path(dataset_dir) / "dataset.json"
+    listing = Path(str(dataset_dir)) / "dataset.json"
     lists = _read(listing)
     name = SECTIONS[section]
     if not lists.get(name) and section == "validation":
@@ -97,7 +97,7 @@ def volumes_without_lesions(
     Raises:
         InputError: there are neither.
     """
-    healthy = bool(_read(Path(dataset_dir) / "dataset.json").get(section))
+    healthy = bool(_read(Path(str(dataset_dir)) / "dataset.json").get(section))
     load, transforms = (
         (load_datalist, healthy_transforms) if healthy else (load_corrections, lesion_free_transforms)
     )

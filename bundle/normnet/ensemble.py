@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from normnet.checkpoints import load_weights, save_weights
+from normnet.errors import InputError
 from normnet.network import ARCHITECTURE, member_network
 
 __all__ = ["MEMBERS", "Ensemble", "merge_members"]
@@ -47,8 +48,10 @@ def merge_members(
         architecture: of each member.
 
     Raises:
-        InputError: a file is missing or holds other weights than the architecture's.
+        InputError: there is no member; a file is missing or holds other weights than the architecture's.
     """
+    if not member_paths:
+        raise InputError(f"{output}: expected the weights of one member at least to merge, found none.")
     ensemble = Ensemble(len(member_paths), architecture)
     for member, path in zip(ensemble.members, member_paths, strict=True):
         load_weights(member, path)

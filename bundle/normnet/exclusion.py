@@ -65,6 +65,9 @@ class ExcludeFromLungsd(MapTransform):
         keys: thorax area, (1, X, Y, Z), in [0, 1].
         lungs_key: lung mask, (1, X, Y, Z).
         exclude_key: mask of what is left out, (1, X, Y, Z); it is dropped afterwards.
+
+    Raises:
+        InputError: nothing of the lungs is left.
     """
 
     def __init__(
@@ -78,4 +81,9 @@ class ExcludeFromLungsd(MapTransform):
         keep = data.pop(self.exclude_key) == 0
         for key in (*self.keys, self.lungs_key):
             data[key] = data[key] * keep
+        if not data[self.lungs_key].any():
+            path = data[self.keys[0]].meta.get("filename_or_obj")
+            raise InputError(
+                f"{path}: expected a part of the lungs to train on, but all of them are left out."
+            )
         return data

@@ -91,11 +91,11 @@ class HealthyVolumes(PersistentDataset):
     """
 
     def __init__(self, data: Sequence[Mapping[str, Any]], transform: Compose, cache_dir: str | Path) -> None:
-        self.records, self.hashes = Path(cache_dir), dict[str, bytes]()
+        self.records, self.hashes = Path(str(cache_dir)), dict[str, bytes]()
         super().__init__(
             data=data,
             transform=transform,
-            cache_dir=cache_dir,
+            cache_dir=self.records,
             hash_func=self.hash_of,
             hash_transform=_hash_of_transforms,
         )

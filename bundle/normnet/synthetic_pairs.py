@@ -19,7 +19,7 @@ class SyntheticPairs(Dataset):
     Args:
         data: the healthy volumes.
         transform: random transforms from a volume to one or several pairs.
-        draws: how many draws there are in all.
+        draws: how many draws there are in all; as many more as give each rank the same number.
         seed: where all randomness comes from.
         start: draws that are already done, over all ranks.
         rank: which of `world_size` processes this is; they share the draws out in turn.
@@ -41,7 +41,7 @@ class SyntheticPairs(Dataset):
         self.rank, self.world_size = rank, world_size
 
     def __len__(self) -> int:
-        return max(0, self.draws - self.start) // self.world_size
+        return -(-max(0, self.draws - self.start) // self.world_size)
 
     def __getitem__(self, index: int) -> Any:
         number = self.start + index * self.world_size + self.rank

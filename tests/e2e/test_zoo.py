@@ -16,6 +16,21 @@ from normnet.ensemble import Ensemble
 from tests.e2e.conftest import CONFIGS, SEGMENTING, TRAINING, bundle_command, python
 
 ROOT = CONFIGS.parents[1]
+PACKED_ALONE = """
+import sys
+from importlib.machinery import PathFinder
+
+class PackedAlone:
+    def find_spec(name, path=None, target=None):
+        if name not in ("generator", "normnet"):
+            return None
+        if {root!r} not in sys.path:
+            raise ModuleNotFoundError(name)
+        return PathFinder.find_spec(name, [{root!r}])
+
+sys.meta_path.insert(0, PackedAlone)
+"""
+"""For Python's own start: hides the project from it until MONAI has put the packed bundle on its path."""
 SCHEMA = Path(__file__).with_name("meta_schema_20240725.json")
 
 
@@ -89,6 +104,9 @@ def test_the_packed_bundle_runs_alone(cohort: Path, weights: Path, tmp_path: Pat
     where = "import generator, normnet; print(generator.__file__, normnet.__file__)"
     imported = [Path(file) for file in python("-c", where, cwd=root).stdout.split()]
     assert [file.relative_to(root).parts[-2] for file in imported] == ["generator", "normnet"]
+    (tmp_path / "start").mkdir()
+    (tmp_path / "start" / "sitecustomize.py").write_text(PACKED_ALONE.format(root=str(root)))
+    alone = {"PYTHONPATH": str(tmp_path / "start")}
     settings = {
         **SEGMENTING,
         "dataset_dir": cohort / "diseased" / "covid_0.nii.gz",
@@ -96,9 +114,17 @@ def test_the_packed_bundle_runs_alone(cohort: Path, weights: Path, tmp_path: Pat
     }
     for folder in (root, tmp_path):  # the second is a foreign folder: weights are still those of the bundle
         shutil.rmtree(tmp_path / "out", ignore_errors=True)
-        finished = python(*bundle_command("run", ["inference"], root / "configs", **settings), cwd=folder)
+        command = bundle_command("run", ["inference"], root / "configs", **settings)
+        finished = python(*command, cwd=folder, env=alone)
         assert finished.returncode == 0, finished.stderr
         assert (tmp_path / "out" / "covid_0" / "lesion.nii.gz").is_file()
+    settings = {**TRAINING, "max_iterations": 1, "dataset_dir": cohort / "healthy", "output_dir": tmp_path}
+    for member, status in ((0, 0), (-1, 1)):
+        command = bundle_command("training", ["train"], root / "configs", **settings, member=member)
+        finished = python(*command, cwd=tmp_path, env=alone)
+        assert finished.returncode == status and "Traceback" not in finished.stderr, finished.stderr
+    assert finished.stderr.endswith("error: member: expected a whole number from 0 on, found -1.\n")
+    assert (root / "models" / "member_0.pt").is_file()
 
 
 def test_no_file_of_the_bundle_is_over_the_zoos_limit() -> None:

@@ -47,6 +47,12 @@ def test_a_member_of_another_architecture_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "model.pt").exists()
 
 
+def test_no_members_are_no_ensemble(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"model\.pt: expected the weights of one member at least"):
+        merge_members([], tmp_path / "model.pt")
+    assert not list(tmp_path.iterdir())
+
+
 class Brightness(torch.nn.Module):
     """Gives the image and its complement."""
 

@@ -36,6 +36,14 @@ def test_slices_and_mask_are_left_out_together(tmp_path: Path) -> None:
     assert float(left["image"][0, 1, 2, 3]) == 0.0 and "exclude" not in left
 
 
+def test_a_ct_of_which_nothing_is_left_is_an_error() -> None:
+    data = LoadExclusiond(keys="image")({"image": image(), "exclude_slices": [2, 3]})
+    data["lungs"] = torch.zeros(1, 4, 5, 6)
+    data["lungs"][..., 2:4] = 1
+    with pytest.raises(InputError, match=r"ct\.nii\.gz: expected a part of the lungs .* left out"):
+        ExcludeFromLungsd(keys="image")(data)
+
+
 def test_nothing_named_leaves_nothing_out() -> None:
     assert not LoadExclusiond(keys="image")({"image": image()})["exclude"].any()
 

@@ -38,6 +38,12 @@ def test_ranks_share_the_draws_out_in_turn() -> None:
     assert same(whole[1::2], images(pairs(rank=1, world_size=2)))
 
 
+def test_fewer_draws_than_ranks_give_each_rank_one() -> None:
+    whole = images(pairs())
+    for rank in range(5):
+        assert same(whole[rank : rank + 1], images(pairs(draws=4, rank=rank, world_size=5)))
+
+
 def test_every_round_holds_every_volume_once() -> None:
     values = [
         round(float(image.mean())) for image in images(SyntheticPairs(VOLUMES, Compose([]), 12, seed=5))

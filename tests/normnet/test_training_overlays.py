@@ -114,6 +114,16 @@ def test_a_batch_size_and_a_number_of_iterations_are_kept_or_refused(
     assert sentence is not None and of_each in str(sentence)
 
 
+@pytest.mark.parametrize("config", ["train", "baseline"])
+@pytest.mark.parametrize("device", ["cpu", "cuda:0"])
+def test_a_device_may_be_given_by_its_name(config: str, device: str) -> None:
+    for given in (device, torch.device(device)):
+        parser = ConfigParser()
+        parser.read_config(f"{CONFIGS}/{config}.json")
+        parser["device"] = given
+        assert parser.get_parsed_content("train::dataloader::pin_memory") == (device != "cpu")
+
+
 @pytest.mark.parametrize(
     ("files", "hu"), [(["train"], -600), (["train", "paper"], -500), (["inference"], -500)]
 )
@@ -157,6 +167,46 @@ def test_a_training_that_goes_on_names_its_scans_corrections_and_starting_weight
     assert data("a.nii.gz", weights) == first
     assert data("a.nii.gz", tmp_path / "other.pt") != first
     assert (data("b.nii.gz", weights) != first) == (overlay == "finetune")
+
+
+@pytest.mark.parametrize(
+    ("config", "setting"),
+    [(config, name) for config in ("train", "baseline") for name in ("output_dir", "ckpt_dir", "cache_dir")]
+    + [
+        ("train", "member_path"),
+        ("train", "member_dir"),
+        ("baseline", "weights_path"),
+        ("baseline", "run_dir"),
+    ],
+)
+def test_every_folder_that_is_written_to_is_tried_first(config: str, setting: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    parser = ConfigParser()
+    parser.read_config(f"{CONFIGS}/{config}.json")
+    parser["output_dir"] = parser["ckpt_dir"] = str(tmp_path)
+    parser[setting] = str(tmp_path / "file" / "out")
+    with pytest.raises(Exception) as raised:
+        parser.get_parsed_content("refuse_unwritable")
+    assert str(input_error_in(raised.value)).startswith(f"{tmp_path / 'file'}")
+    lists = ["training"] if config == "train" else ["training", "calibrating", "segmenting"]
+    assert all("@refuse_unwritable" in parser[run] for run in lists)
+
+
+def test_folders_named_by_digits_come_from_the_command_line_as_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "7001").mkdir()
+    (tmp_path / "7001" / "ct.nii.gz").touch()
+    (tmp_path / "7001" / "label.nii.gz").touch()
+    lists = {"corrections": [{"image": "ct.nii.gz", "label": "label.nii.gz"}]}
+    (tmp_path / "7001" / "dataset.json").write_text(json.dumps(lists))
+    parser = ConfigParser()
+    parser.read_config([f"{CONFIGS}/{file}.json" for file in ("train", "finetune")])
+    parser["dataset_dir"], parser["cache_dir"] = 7001, 6001
+    for name in ("train::volumes_def", "train::corrections_def"):
+        assert len(parser.get_parsed_content(name)) == 1
+    assert (tmp_path / "6001").is_dir()
 
 
 def test_a_warm_start_begins_with_the_weights_that_the_member_has_in_the_ensemble() -> None:
