@@ -1,5 +1,6 @@
 """Reads one chest CT in HU from NIfTI, NRRD, MetaImage or DICOM, or says in one sentence why it cannot."""
 
+import gzip
 import warnings
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from monai.data import ITKReader, MetaTensor, NibabelReader
 from monai.transforms import MapTransform
 from monai.utils import MetaKeys, SpaceKeys
 
+from normnet.compressed import CHUNK, check_compressed
 from normnet.dicom import ct_series, is_dicom
 from normnet.errors import InputError
 from normnet.hounsfield import in_hounsfield
@@ -142,10 +144,21 @@ def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
         _check_shape(image.shape, path)
         if not (image.header["sform_code"] or image.header["qform_code"]):
             raise InputError(f"{path}: expected an orientation, but sform_code and qform_code are both 0.")
-        array, meta = reader.get_data(image)
+        array = _nifti_values(image, path)
     if array.dtype.kind not in "iuf":
         raise InputError(f"{path}: expected one number per voxel, got the type {array.dtype}.")
-    return array, np.asarray(meta[MetaKeys.AFFINE], dtype=float)
+    return array, np.asarray(image.affine, dtype=float)
+
+
+def _nifti_values(image: Any, path: Path) -> np.ndarray:
+    if path.suffix.lower() != ".gz":
+        return np.asanyarray(image.dataobj)
+    # Left to itself, nibabel stops after the last voxel, before the checksum.
+    with gzip.open(path) as file:
+        values = np.asanyarray(type(image).from_stream(file).dataobj)
+        while file.read(CHUNK):
+            pass
+    return values
 
 
 def _check_meta_image(path: Path) -> None:
@@ -172,6 +185,7 @@ def _read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
             space = header.GetMetaData("NRRD_space") if header.HasMetaDataKey("NRRD_space") else "missing"
             if space != "left-posterior-superior":  # ITK turns the other patient axes into it.
                 raise InputError(f"{path}: expected a 'space' of patient axes in the header, it is {space}.")
+        check_compressed(path)
         array, meta = reader.get_data(reader.read(path))
     return array, np.asarray(meta[MetaKeys.AFFINE], dtype=float)
 

@@ -114,9 +114,9 @@ def write_nifti(file: Path, ct: np.ndarray, affine: np.ndarray = AFFINE) -> Path
     return file
 
 
-def write_itk(file: Path, ct: np.ndarray) -> Path:
+def write_itk(file: Path, ct: np.ndarray, *, compressed: bool = False) -> Path:
     image = sitk.GetImageFromArray(ct.T)
     image.SetSpacing(SPACING)
     image.SetOrigin(ORIGIN_LPS)
-    sitk.WriteImage(image, str(file))
+    sitk.WriteImage(image, str(file), useCompression=compressed)
     return file

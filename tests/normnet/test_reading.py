@@ -32,6 +32,25 @@ def test_every_format_gives_the_same_hu_on_the_same_grid(tmp_path: Path, name: s
     assert ct.meta["filename_or_obj"] == str(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "voxels"),
+    [("ct.nii.gz",) * 2, ("ct.nrrd",) * 2, ("ct.nhdr", "ct.raw.gz"), ("ct.mha",) * 2, ("ct.mhd", "ct.zraw")],
+)
+def test_one_flipped_bit_in_a_compressed_file_is_refused(tmp_path: Path, name: str, voxels: str):
+    """Left to themselves, nibabel stops before the checksum, and ITK takes what it has got so far."""
+    path, data = tmp_path / name, tmp_path / voxels
+    if ".nii" in name:
+        write_nifti(path, phantom())
+    else:
+        write_itk(path, phantom(), compressed=True)
+    np.testing.assert_array_equal(read_ct(path)[0].numpy(), phantom())
+    content = bytearray(data.read_bytes())
+    content[-750] ^= 1
+    data.write_bytes(content)
+    with pytest.raises(InputError, match=CANNOT_READ):
+        read_ct(path)
+
+
 def test_the_transform_reads_its_keys(tmp_path: Path):
     path = write_nifti(tmp_path / "ct.nii.gz", phantom())
     loaded = LoadCTd(keys=("image",))({"image": str(path), "study": "ct"})
