@@ -16,7 +16,7 @@ from monai.data import ITKReader, MetaTensor, NibabelReader
 from monai.transforms import MapTransform
 from monai.utils import MetaKeys, SpaceKeys
 
-from normnet.compressed import CHUNK, check_compressed
+from normnet.before_itk import META_IMAGE, check_compressed, check_meta_image, check_name
 from normnet.dicom import ct_series, is_dicom
 from normnet.errors import InputError
 from normnet.hounsfield import in_hounsfield
@@ -26,15 +26,6 @@ __all__ = ["LoadCTd", "read_ct", "read_volume"]
 
 SPACING_MM = (0.2, 10.0)
 """Smallest and largest voxel of a chest CT along any axis, mm."""
-
-META_FIELDS = {
-    "an ElementSpacing": ("ElementSpacing", "ElementSize"),
-    "a TransformMatrix": ("TransformMatrix", "Orientation", "Rotation"),
-}
-"""What a MetaImage has to say, by any of these names; ITK would make it up."""
-
-META_HEADER = 65536
-"""Bytes in which the header of a MetaImage ends."""
 
 ROUNDING = 1e-3
 """Of a voxel's size: what headers round."""
@@ -156,26 +147,16 @@ def _nifti_values(image: Any, path: Path) -> np.ndarray:
     # Left to itself, nibabel stops after the last voxel, before the checksum.
     with gzip.open(path) as file:
         values = np.asanyarray(type(image).from_stream(file).dataobj)
-        while file.read(CHUNK):
-            pass
+        file.read()
     return values
 
 
-def _check_meta_image(path: Path) -> None:
-    """Raises InputError where ITK would make up the size of voxels or their axes."""
-    with path.open("rb") as file:
-        header = file.read(META_HEADER).split(b"ElementDataFile")[0]
-    fields = {line.split(b"=")[0].strip().decode("latin-1") for line in header.splitlines()}
-    for wanted, names in META_FIELDS.items():
-        if fields.isdisjoint(names):
-            raise InputError(f"{path}: expected {wanted} in the header, it has none.")
-
-
 def _read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    check_name(path)
     reader, header = ITKReader(), sitk.ImageFileReader()
     with _readers(path), _quiet_itk():
-        if path.suffix.lower() in (".mha", ".mhd"):
-            _check_meta_image(path)
+        if path.suffix.lower() in META_IMAGE:
+            check_meta_image(path)
         header.SetFileName(str(path))
         header.ReadImageInformation()
         parts = header.GetNumberOfComponents()
@@ -193,6 +174,8 @@ def _read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
 def _read_dicom(path: Path) -> tuple[np.ndarray, np.ndarray]:
     with _readers(path), _quiet_itk():
         series = ct_series(path)
+        for file in series.files:
+            check_name(file)
         files = [str(file) for file in series.files]
         # ITKReader, given the folder, drops slices that it cannot decode, splits a series by slice thickness,
         # averages gaps and takes the first slice's voxel type for all: hence sorted files, as float32.

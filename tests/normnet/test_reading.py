@@ -32,25 +32,6 @@ def test_every_format_gives_the_same_hu_on_the_same_grid(tmp_path: Path, name: s
     assert ct.meta["filename_or_obj"] == str(path)
 
 
-@pytest.mark.parametrize(
-    ("name", "voxels"),
-    [("ct.nii.gz",) * 2, ("ct.nrrd",) * 2, ("ct.nhdr", "ct.raw.gz"), ("ct.mha",) * 2, ("ct.mhd", "ct.zraw")],
-)
-def test_one_flipped_bit_in_a_compressed_file_is_refused(tmp_path: Path, name: str, voxels: str):
-    """Left to themselves, nibabel stops before the checksum, and ITK takes what it has got so far."""
-    path, data = tmp_path / name, tmp_path / voxels
-    if ".nii" in name:
-        write_nifti(path, phantom())
-    else:
-        write_itk(path, phantom(), compressed=True)
-    np.testing.assert_array_equal(read_ct(path)[0].numpy(), phantom())
-    content = bytearray(data.read_bytes())
-    content[-750] ^= 1
-    data.write_bytes(content)
-    with pytest.raises(InputError, match=CANNOT_READ):
-        read_ct(path)
-
-
 def test_the_transform_reads_its_keys(tmp_path: Path):
     path = write_nifti(tmp_path / "ct.nii.gz", phantom())
     loaded = LoadCTd(keys=("image",))({"image": str(path), "study": "ct"})
@@ -183,6 +164,12 @@ def without_field(field: str) -> Callable[[Path], Path]:
     return make
 
 
+def without_compressed_size(folder: Path) -> Path:
+    path = write_itk(folder / "ct.mha", phantom(), compressed=True)
+    path.write_bytes(path.read_bytes().replace(b"CompressedDataSize", b"Comment"))
+    return path
+
+
 def of_two_channels(folder: Path) -> Path:
     image = sitk.GetImageFromArray(np.stack([phantom().T] * 2, -1), isVector=True)
     sitk.WriteImage(image, str(folder / "ct.nrrd"))
@@ -243,6 +230,10 @@ BAD_FILES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "no space": (without_space, r"ct\.nrrd: expected a 'space' of patient axes in the header, it is missing"),
     "no size": (without_field("ElementSpacing"), r"ct\.mhd: expected an ElementSpacing in the header"),
     "no axes": (without_field("TransformMatrix"), r"ct\.mhd: expected a TransformMatrix in the header"),
+    "no compressed size": (
+        without_compressed_size,
+        r"ct\.mha: expected a CompressedDataSize in the header",
+    ),
     "cut .nii": (cut(write_nifti, "ct.nii"), CANNOT_READ),
     "cut .nii.gz": (cut(write_nifti, "ct.nii.gz"), CANNOT_READ),
     "cut .nrrd": (cut(write_itk, "ct.nrrd"), CANNOT_READ),
