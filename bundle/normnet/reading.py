@@ -157,6 +157,9 @@ def _read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
     with _readers(path), _quiet_itk():
         if path.suffix.lower() in META_IMAGE:
             check_meta_image(path)
+            # Left to choose, ITK knows them by endings in small letters.
+            header.SetImageIO("MetaImageIO")
+            reader = ITKReader(imageio=itk.MetaImageIO.New())
         header.SetFileName(str(path))
         header.ReadImageInformation()
         parts = header.GetNumberOfComponents()

@@ -30,6 +30,14 @@ def test_one_flipped_bit_in_a_compressed_file_is_refused(tmp_path: Path, name: s
         read_ct(path)
 
 
+@pytest.mark.parametrize("name", ["CT.NII.GZ", "CT.NRRD", "CT.MHA", "CT.MHD"])
+def test_a_name_may_be_in_capitals(tmp_path: Path, name: str):
+    small = tmp_path / name.lower()
+    (write_nifti if ".nii" in small.name else write_itk)(small, phantom())
+    small.rename(tmp_path / name)
+    np.testing.assert_array_equal(read_ct(tmp_path / name)[0].numpy(), phantom())
+
+
 @pytest.mark.parametrize("name", ["ct.nrrd", "ct.mha", "folder", "slice"])
 def test_a_name_that_is_not_utf8_is_refused_where_itk_reads(tmp_path: Path, name: str):
     """ITK would end the interpreter."""
