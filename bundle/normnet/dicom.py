@@ -22,6 +22,12 @@ GAP_TOLERANCE = 0.1
 ORIENTATION_TOLERANCE = 1e-3
 """How far the direction cosines of the slices of one volume may differ."""
 
+OF_ALL_FRAMES = {
+    "rescale": ("PixelValueTransformationSequence", "RescaleSlope", "RescaleIntercept"),
+    "PixelSpacing": ("PixelMeasuresSequence", "PixelSpacing"),
+}
+"""What the frames of one file have in common: the sequence that holds it, and its fields."""
+
 log = logging.getLogger(__name__)
 
 
@@ -176,13 +182,20 @@ def _check_ct(header: Dataset) -> None:
         )
     if not _has_pixel_spacing(header):
         raise InputError(f"{header.filename}: expected a PixelSpacing in mm, its header has none.")
-    rescales = {
-        (rescale.get("RescaleSlope"), rescale.get("RescaleIntercept"))
+    for what, (sequence, *names) in OF_ALL_FRAMES.items():
+        found = _frame_values(header, sequence, names)
+        if len(found) > 1:  # ITK applies the first frame's to all.
+            raise InputError(f"{header.filename}: expected one {what} for all frames, got {len(found)}.")
+
+
+def _frame_values(header: Dataset, sequence: str, names: Sequence[str]) -> set[str]:
+    """Lists what the frames of an enhanced CT have, each in itself or from what they share."""
+    shared = header.get("SharedFunctionalGroupsSequence") or [Dataset()]
+    parts = [
+        (frame.get(sequence) or shared[0].get(sequence) or [Dataset()])[0]
         for frame in header.get("PerFrameFunctionalGroupsSequence", [])
-        for rescale in frame.get("PixelValueTransformationSequence", [])
-    }
-    if len(rescales) > 1:  # ITK applies the first frame's to all.
-        raise InputError(f"{header.filename}: expected one rescale for all frames, got {len(rescales)}.")
+    ]
+    return {str([np.array(part.get(name), float).tolist() for name in names]) for part in parts}
 
 
 def _has_pixel_spacing(header: Dataset) -> bool:
@@ -232,6 +245,12 @@ def _check_alike(header: Dataset, first: Dataset) -> None:
         if found != wanted:
             raise InputError(
                 f"{header.filename}: expected {name} {wanted} as in the first slice, got {found}."
+            )
+    for name in ("RescaleSlope", "RescaleIntercept"):  # Their values may differ, ITK heeds each slice's own.
+        without = [one for one in (header, first) if one.get(name) is None]
+        if len(without) == 1:
+            raise InputError(
+                f"{without[0].filename}: expected a {name} as the other slices have, its header has none."
             )
 
 

@@ -1,5 +1,6 @@
 """Reads one chest CT in HU from NIfTI, NRRD, MetaImage or DICOM, or says in one sentence why it cannot."""
 
+import gzip
 import warnings
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from monai.data import ITKReader, MetaTensor, NibabelReader
 from monai.transforms import MapTransform
 from monai.utils import MetaKeys, SpaceKeys
 
+from normnet.before_itk import META_IMAGE, check_compressed, check_meta_image, check_name
 from normnet.dicom import ct_series, is_dicom
 from normnet.errors import InputError
 from normnet.hounsfield import in_hounsfield
@@ -24,15 +26,6 @@ __all__ = ["LoadCTd", "read_ct", "read_volume"]
 
 SPACING_MM = (0.2, 10.0)
 """Smallest and largest voxel of a chest CT along any axis, mm."""
-
-META_FIELDS = {
-    "an ElementSpacing": ("ElementSpacing", "ElementSize"),
-    "a TransformMatrix": ("TransformMatrix", "Orientation", "Rotation"),
-}
-"""What a MetaImage has to say, by any of these names; ITK would make it up."""
-
-META_HEADER = 65536
-"""Bytes in which the header of a MetaImage ends."""
 
 ROUNDING = 1e-3
 """Of a voxel's size: what headers round."""
@@ -142,27 +135,31 @@ def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
         _check_shape(image.shape, path)
         if not (image.header["sform_code"] or image.header["qform_code"]):
             raise InputError(f"{path}: expected an orientation, but sform_code and qform_code are both 0.")
-        array, meta = reader.get_data(image)
+        array = _nifti_values(image, path)
     if array.dtype.kind not in "iuf":
         raise InputError(f"{path}: expected one number per voxel, got the type {array.dtype}.")
-    return array, np.asarray(meta[MetaKeys.AFFINE], dtype=float)
+    return array, np.asarray(image.affine, dtype=float)
 
 
-def _check_meta_image(path: Path) -> None:
-    """Raises InputError where ITK would make up the size of voxels or their axes."""
-    with path.open("rb") as file:
-        header = file.read(META_HEADER).split(b"ElementDataFile")[0]
-    fields = {line.split(b"=")[0].strip().decode("latin-1") for line in header.splitlines()}
-    for wanted, names in META_FIELDS.items():
-        if fields.isdisjoint(names):
-            raise InputError(f"{path}: expected {wanted} in the header, it has none.")
+def _nifti_values(image: Any, path: Path) -> np.ndarray:
+    if path.suffix.lower() != ".gz":
+        return np.asanyarray(image.dataobj)
+    # Left to itself, nibabel stops after the last voxel, before the checksum.
+    with gzip.open(path) as file:
+        values = np.asanyarray(type(image).from_stream(file).dataobj)
+        file.read()
+    return values
 
 
 def _read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    check_name(path)
     reader, header = ITKReader(), sitk.ImageFileReader()
     with _readers(path), _quiet_itk():
-        if path.suffix.lower() in (".mha", ".mhd"):
-            _check_meta_image(path)
+        if path.suffix.lower() in META_IMAGE:
+            check_meta_image(path)
+            # Left to choose, ITK knows them by endings in small letters.
+            header.SetImageIO("MetaImageIO")
+            reader = ITKReader(imageio=itk.MetaImageIO.New())
         header.SetFileName(str(path))
         header.ReadImageInformation()
         parts = header.GetNumberOfComponents()
@@ -172,6 +169,7 @@ def _read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
             space = header.GetMetaData("NRRD_space") if header.HasMetaDataKey("NRRD_space") else "missing"
             if space != "left-posterior-superior":  # ITK turns the other patient axes into it.
                 raise InputError(f"{path}: expected a 'space' of patient axes in the header, it is {space}.")
+        check_compressed(path)
         array, meta = reader.get_data(reader.read(path))
     return array, np.asarray(meta[MetaKeys.AFFINE], dtype=float)
 
@@ -179,6 +177,8 @@ def _read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
 def _read_dicom(path: Path) -> tuple[np.ndarray, np.ndarray]:
     with _readers(path), _quiet_itk():
         series = ct_series(path)
+        for file in series.files:
+            check_name(file)
         files = [str(file) for file in series.files]
         # ITKReader, given the folder, drops slices that it cannot decode, splits a series by slice thickness,
         # averages gaps and takes the first slice's voxel type for all: hence sorted files, as float32.

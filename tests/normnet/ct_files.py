@@ -72,10 +72,11 @@ def write_enhanced(
     file: Path,
     ct: np.ndarray,
     heights: Sequence[float],
-    rescales: Sequence[float] = (-1024.0,),
+    rescales: Sequence[float | None] = (-1024.0,),
     orientations: Mapping[int, Sequence[float]] = MappingProxyType({}),
+    spacings: Mapping[int, Sequence[float]] = MappingProxyType({}),
 ) -> None:
-    """Writes a multi-frame CT; `orientations` are those of single frames that are not axial."""
+    """Writes a multi-frame CT; `orientations` and `spacings` are those of single frames that differ."""
     slices: list[Dataset] = []
     (single,) = write_slices(
         file.parent / "single", ct[:, :, :1], edit=lambda index, header: slices.append(header)
@@ -98,7 +99,13 @@ def write_enhanced(
             turn = Dataset()
             turn.ImageOrientationPatient = list(orientations[index])
             frame.PlaneOrientationSequence = [turn]
-        frame.PlanePositionSequence, frame.PixelValueTransformationSequence = [place], [rescale]
+        if index in spacings:
+            size = Dataset()
+            size.PixelSpacing = list(spacings[index])
+            frame.PixelMeasuresSequence = [size]
+        frame.PlanePositionSequence = [place]
+        if rescale.RescaleIntercept is not None:
+            frame.PixelValueTransformationSequence = [rescale]
         frames.append(frame)
     for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"):
         delattr(header, name)
@@ -114,9 +121,9 @@ def write_nifti(file: Path, ct: np.ndarray, affine: np.ndarray = AFFINE) -> Path
     return file
 
 
-def write_itk(file: Path, ct: np.ndarray) -> Path:
+def write_itk(file: Path, ct: np.ndarray, *, compressed: bool = False) -> Path:
     image = sitk.GetImageFromArray(ct.T)
     image.SetSpacing(SPACING)
     image.SetOrigin(ORIGIN_LPS)
-    sitk.WriteImage(image, str(file))
+    sitk.WriteImage(image, str(file), useCompression=compressed)
     return file

@@ -119,6 +119,14 @@ BAD_SERIES: dict[str, tuple[Callable[[Path], object], str]] = {
         edited(PixelSpacing=[1, 1]),
         r"IM\d+: expected PixelSpacing \[.*\] as in the first slice",
     ),
+    "no rescale": (
+        edited(RescaleSlope=None, RescaleIntercept=None),
+        r"IM002: expected a RescaleSlope as the other slices have, its header has none",
+    ),
+    "no intercept": (
+        edited(RescaleIntercept=None),
+        r"IM002: expected a RescaleIntercept as the other slices have, its header has none",
+    ),
     "turned": (
         edited(ImageOrientationPatient=[0, 1, 0, 1, 0, 0]),
         r"IM\d+: expected the orientation .* of the others",
@@ -192,9 +200,19 @@ def test_one_slice_of_a_series_asks_for_the_folder(tmp_path: Path):
         read_ct(files[0])
 
 
-def test_frames_of_different_rescale_are_refused(tmp_path: Path):
-    write_enhanced(tmp_path / "ct.dcm", phantom(), [2.0 * index for index in range(8)], rescales=(-1024, 0))
+@pytest.mark.parametrize("other", [0, None])
+def test_frames_of_different_rescale_are_refused(tmp_path: Path, other: float | None):
+    heights = [2.0 * index for index in range(8)]
+    write_enhanced(tmp_path / "ct.dcm", phantom(), heights, rescales=(-1024, other))
     with pytest.raises(InputError, match=r"ct\.dcm: expected one rescale for all frames, got 2"):
+        read_ct(tmp_path / "ct.dcm")
+
+
+@pytest.mark.parametrize("frame", [0, 4])
+def test_a_frame_of_another_pixel_spacing_is_refused(tmp_path: Path, frame: int):
+    heights = [2.0 * index for index in range(8)]
+    write_enhanced(tmp_path / "ct.dcm", phantom(), heights, spacings={frame: (0.9, 0.8)})
+    with pytest.raises(InputError, match=r"ct\.dcm: expected one PixelSpacing for all frames, got 2"):
         read_ct(tmp_path / "ct.dcm")
 
 

@@ -164,6 +164,12 @@ def without_field(field: str) -> Callable[[Path], Path]:
     return make
 
 
+def without_compressed_size(folder: Path) -> Path:
+    path = write_itk(folder / "ct.mha", phantom(), compressed=True)
+    path.write_bytes(path.read_bytes().replace(b"CompressedDataSize", b"Comment"))
+    return path
+
+
 def of_two_channels(folder: Path) -> Path:
     image = sitk.GetImageFromArray(np.stack([phantom().T] * 2, -1), isVector=True)
     sitk.WriteImage(image, str(folder / "ct.nrrd"))
@@ -224,6 +230,10 @@ BAD_FILES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "no space": (without_space, r"ct\.nrrd: expected a 'space' of patient axes in the header, it is missing"),
     "no size": (without_field("ElementSpacing"), r"ct\.mhd: expected an ElementSpacing in the header"),
     "no axes": (without_field("TransformMatrix"), r"ct\.mhd: expected a TransformMatrix in the header"),
+    "no compressed size": (
+        without_compressed_size,
+        r"ct\.mha: expected a CompressedDataSize in the header",
+    ),
     "cut .nii": (cut(write_nifti, "ct.nii"), CANNOT_READ),
     "cut .nii.gz": (cut(write_nifti, "ct.nii.gz"), CANNOT_READ),
     "cut .nrrd": (cut(write_itk, "ct.nrrd"), CANNOT_READ),
