@@ -1,5 +1,6 @@
 """Every constant of the synthetic lesions (section III-C), and the specs of the ablations (Table V)."""
 
+import math
 from dataclasses import dataclass, fields, replace
 from numbers import Real
 from typing import Any
@@ -28,7 +29,7 @@ class SynthesisSpec:
     name; lists are taken as pairs.
 
     Raises:
-        ValueError: a pair is not low <= high, or a value lies outside what its field allows.
+        ValueError: a pair is not finite with low <= high, or a value lies outside what its field allows.
     """
 
     small_count: Range = (5.0, 10.0)
@@ -88,7 +89,7 @@ class SynthesisSpec:
             value = getattr(self, field.name)
             if isinstance(field.default, tuple):
                 if not _is_range(value):
-                    raise ValueError(f"{field.name}: expected a pair 0 <= low <= high, got {value!r}")
+                    raise ValueError(f"{field.name}: expected a finite pair 0 <= low <= high, got {value!r}")
                 # JSON has lists; a frozen spec stays hashable.
                 object.__setattr__(self, field.name, tuple(float(bound) for bound in value))
             elif not _is_range((value, 1)):
@@ -102,7 +103,7 @@ class SynthesisSpec:
                     f"{name}: expected at least {SMALLEST_SIGMA} voxels, got {getattr(self, name)!r}"
                 )
         low, high = self.probability
-        if high > 1 or high - low < self.probability_gap:
+        if high > 1 or high - low < self.probability_gap - ROUNDING:
             raise ValueError(
                 f"probability: expected a range inside [0, 1], at least {self.probability_gap} wide "
                 f"(probability_gap), got {self.probability!r}"
@@ -110,13 +111,16 @@ class SynthesisSpec:
 
 
 def _is_range(value: Any) -> bool:
-    """Tells whether a value, which JSON may have made anything, is a pair of numbers 0 <= low <= high."""
+    """Tells whether a value, which JSON may have made anything, is a finite pair 0 <= low <= high."""
     pair = isinstance(value, tuple | list) and len(value) == 2
-    return pair and all(isinstance(bound, Real) for bound in value) and 0 <= value[0] <= value[1]
+    return pair and all(isinstance(bound, Real) for bound in value) and 0 <= value[0] <= value[1] < math.inf
 
 
 SMALLEST_SIGMA = 0.3
 """Below this a Gaussian no longer reaches the neighbouring voxel, voxels."""
+
+ROUNDING = 1e-9
+"""A range may be this much narrower than its gap: 0.35 - 0.2 is a little below 0.15."""
 
 PAPER = SynthesisSpec()
 """The full generator (III-C)."""

@@ -35,12 +35,12 @@ def draw_texture(*, rng: torch.Generator, spec: SynthesisSpec = PAPER) -> Textur
     """Draws every parameter of a texture; `rng` is on the CPU."""
     # The sorted pair on a range shortened by the gap is uniform over all (a_L, a_U) that keep the gap.
     low, high = spec.probability
-    shortened = (low, high - spec.probability_gap)
+    shortened = (low, max(low, high - spec.probability_gap))
     ends = sorted(draw_uniform(shortened, rng) for _ in range(2))
     fine = draw_uniform((0.0, 1.0), rng) < spec.fine_probability
     return Texture(
         probability_sigma=draw_uniform(spec.probability_sigma, rng),
-        probability=(ends[0], ends[1] + spec.probability_gap),
+        probability=(ends[0], min(high, ends[1] + spec.probability_gap)),
         salt_sigma=draw_uniform(spec.fine_sigma if fine else spec.coarse_sigma, rng),
         brightness=draw_uniform(spec.brightness, rng),
         seed=int(torch.randint(LARGEST_SEED, (), generator=rng)),

@@ -18,11 +18,12 @@ class BeforeAndAfter:
     """Validates the weights that a training starts from, and writes the metrics before and after it as JSON.
 
     {"before": {name: value, ...}, "after": {...}}; "after" is missing until the training is complete, and a metric
-    that could not be measured is null. A run that was stopped and goes on keeps its first "before".
+    that could not be measured is null. A run that was stopped and goes on keeps its first "before"; one that has
+    nothing left to train keeps its "after", too.
 
     Args:
         path: the file.
-        validators: what measures; they are to run at the end of the last epoch too.
+        validators: what measures; one that was not run at the end of the last epoch is run then.
         write: whether this process writes; one of several does.
     """
 
@@ -39,12 +40,25 @@ class BeforeAndAfter:
         if engine.state.iteration == 0:
             for validator in self.validators:
                 validator.run()
+                validator.state.epoch = 0  # MONAI leaves a 1, as if the first epoch had been validated.
             self._save({"before": self._metrics()})
+        elif engine.state.epoch < (engine.state.max_epochs or 0):
+            # An "after" in the file is that of a shorter training.
+            self._save({name: values for name, values in self._known().items() if name != "after"})
 
     def after(self, engine: Engine) -> None:
-        """Adds the metrics of the last validation."""
-        known = json.loads(self.path.read_text()) if self.path.is_file() else {}
+        """Adds the metrics of the last epoch, unless they are there."""
+        known = self._known()
+        if known.get("after"):
+            return
+        for validator in self.validators:
+            if validator.state.epoch != engine.state.epoch:
+                validator.run(engine.state.epoch)
         self._save({**known, "after": self._metrics()})
+
+    def _known(self) -> dict[str, dict[str, float | None]]:
+        known: dict[str, dict[str, float | None]] = {}
+        return json.loads(self.path.read_text()) if self.path.is_file() else known
 
     def _metrics(self) -> dict[str, float | None]:
         metrics: dict[str, Any] = {}

@@ -51,6 +51,7 @@ def test_lists_from_json_make_the_same_spec_as_pairs() -> None:
         ("counts_follow_lung", "yes"),
         ("medium_count", (-1, 2)),
         ("large_radius", (float("nan"), 5)),
+        ("small_radius", (3, float("inf"))),
         ("large_probability", 1.5),
         ("brightness_floor", -0.1),
         ("probability", (0.0, 0.1)),

@@ -155,6 +155,14 @@ def test_probability_keeps_its_gap_and_stays_in_its_range() -> None:
         assert low >= 0 and high <= 0.3 and high - low >= 0.15
 
 
+@pytest.mark.parametrize("low", [0.0, 0.1, 0.2, 0.3, 0.7, 0.85])
+def test_a_range_as_wide_as_the_gap_is_its_own_only_draw(low: float) -> None:
+    spec = SynthesisSpec(probability=(low, round(low + 0.15, 2)))
+    drawn = draw_texture(rng=torch.Generator().manual_seed(0), spec=spec).probability
+    assert drawn == pytest.approx(spec.probability, abs=1e-9)
+    assert spec.probability[0] <= drawn[0] and drawn[1] <= spec.probability[1]
+
+
 def test_beta_makes_the_mean_of_what_passes_the_floor_the_brightness() -> None:
     smoothed = torch.tensor([0.1, 0.2, 0.3, 0.5])  # 0.3 and 0.5 pass: mean 0.4
     assert float(brightness_factor(smoothed, 0.6, 0.2)) == pytest.approx(1.5)

@@ -40,8 +40,8 @@ def test_writes_image_lesion_and_target() -> None:
     [
         ("papper", r"synthesis: expected one of .*paper.*, got 'papper'\."),
         (["paper"], r"synthesis: expected one of .*, got \['paper'\]\."),
-        ({"small_count": 5}, r"synthesis: small_count: expected a pair 0 <= low <= high, got 5\."),
-        ({"small_radius": [9, 2]}, r"synthesis: small_radius: expected a pair .*, got \[9, 2\]\."),
+        ({"small_count": 5}, r"synthesis: small_count: expected a finite pair 0 <= low <= high, got 5\."),
+        ({"small_radius": [9, 2]}, r"synthesis: small_radius: expected a finite pair .*, got \[9, 2\]\."),
         (
             {"smal_count": [5, 9]},
             r"synthesis: expected constants out of small_count, small_radius, .*, got 'smal_count'\.",
