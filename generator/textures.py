@@ -114,5 +114,7 @@ def brightness_factor(smoothed: torch.Tensor, brightness: float, floor: float) -
     """
     passing = smoothed > floor
     count = passing.sum()
-    mean = torch.where(count > 0, (smoothed * passing).sum() / count.clamp_min(1), smoothed.amax())
+    # In float32 the sum's last bit depends on the number of threads.
+    total = (smoothed * passing).sum(dtype=torch.float64)
+    mean = torch.where(count > 0, total / count.clamp_min(1), smoothed.amax()).to(smoothed.dtype)
     return torch.where(mean > 0, brightness / mean, torch.zeros_like(mean))

@@ -29,8 +29,9 @@ class RandSynthesizeLesionsd(Randomizable, MapTransform):
     the latter two uint8.
 
     With a `seed`, every draw follows from the seed, the case (its voxels) and how often that case was seen, so a
-    loader gives the same volumes with any number of workers; MONAI's reseeding of workers is left without effect. Two
-    cases that share a counter by chance (`SEEN_SLOTS`) have lesions that depend on which of them comes first.
+    loader gives the same volumes, to rounding (a worker has one thread), with any number of workers; MONAI's
+    reseeding of workers is left without effect. Two cases that share a counter by chance (`SEEN_SLOTS`) have
+    lesions that depend on which of them comes first.
     With `seed=None` the draws follow `set_random_state`, as in MONAI's own random transforms.
 
     Args:

@@ -13,8 +13,8 @@ __all__ = ["SyntheticPairs"]
 class SyntheticPairs(Dataset):
     """Draws training pairs from healthy volumes; draw n depends on the seed and n alone.
 
-    So the pairs are the same with any number of workers, and a training that was stopped goes on with the very draw
-    it would have had. The volumes are passed through in a new order each round.
+    So the pairs are the same, to rounding, with any number of workers, and a training that was stopped goes on with
+    the very draw it would have had. The volumes are passed through in a new order each round.
 
     Args:
         data: the healthy volumes.

@@ -188,3 +188,16 @@ def test_texture_is_fixed_by_its_seed_and_clipped() -> None:
     assert patch.min() >= 0 and patch.max() == 1
     assert torch.equal(patch, fill(texture, BOX, SHAPE))
     assert not torch.equal(patch, fill(replace(texture, seed=1), BOX, SHAPE))
+
+
+def test_beta_is_the_same_to_the_bit_with_any_number_of_threads() -> None:
+    volumes = [torch.rand(100, 100, 32, generator=torch.Generator().manual_seed(n)) ** 2 for n in range(8)]
+    threads = torch.get_num_threads()
+    found: list[list[float]] = []
+    try:
+        for number in (1, 2, 4):
+            torch.set_num_threads(number)
+            found.append([float(brightness_factor(smoothed, 0.6, 0.2)) for smoothed in volumes])
+    finally:
+        torch.set_num_threads(threads)
+    assert found[0] == found[1] == found[2]
