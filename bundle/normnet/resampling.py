@@ -19,7 +19,7 @@ SKEW = 1e-3
 
 TIE = 1e-4
 """What the rounding of affines moves a place by, voxels: one on the outer face of a grid's last voxel is in it, and one
-half-way between two voxels belongs to the first, whether a scan comes as NIfTI (float32) or DICOM (decimals)."""
+half-way between two voxels is half-way, whether a scan comes as NIfTI (float32) or DICOM (decimals)."""
 
 
 def on_grid_of(volume: MetaTensor, ct: MetaTensor, mode: Mode = "nearest") -> MetaTensor:
@@ -77,7 +77,8 @@ def nearest_on_grid(volume: torch.Tensor, to_volume: np.ndarray, shape: tuple[in
         place, length = along[axis] * np.arange(shape[wanted]) + to_volume[axis, 3], volume.shape[axis + 1]
         found = np.flatnonzero((place >= -0.5 - TIE) & (place <= length - 0.5 + TIE))
         inside.append(slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 0))
-        nearest = np.ceil(place[found] - 0.5 - TIE).clip(0, length - 1).astype(np.int64)
+        snapped = np.rint(place[found] / TIE) / round(1 / TIE)
+        nearest = np.rint(snapped).clip(0, length - 1).astype(np.int64)  # half-way, the even one: no bias
         zyx = zyx.index_select(3 - wanted, torch.as_tensor(nearest, device=volume.device))
     result = volume.new_zeros((len(volume), *reversed(shape)))
     x, y, z = inside
