@@ -21,13 +21,7 @@ from lib.pacs_client import dicomweb_client
 from lib.pipeline import Pipeline
 from lib.scoring import Disagreement
 from lib.server_end import end_tasks_with_the_server
-from lib.startup_check import (
-    check_healthy,
-    check_model_dir,
-    check_overlay,
-    check_studies,
-    check_weights,
-)
+from lib.startup_check import check_studies, check_weights
 from lib.strategies import AtRandom, MostDisagreed
 from lib.studies import LocalStudies
 from lib.uploads import Uploads
@@ -59,7 +53,7 @@ class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no ty
             fine-tuning mixes in).
 
     Raises:
-        InputError: there are no weights to start with, or one of the folders and files cannot be what it is to be.
+        InputError: there are no weights to start with, or the studies are a file.
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
@@ -71,11 +65,6 @@ class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no ty
         shipped = bundle / "models" / "model.pt"
         check_studies(studies)
         check_weights(shipped)
-        check_model_dir(self.model_dir)
-        if overlay:
-            check_overlay(overlay)
-        if self.healthy:
-            check_healthy(self.healthy)
         self.bundle, self.overlay = bundle, overlay
         self.versions = Versions(self.model_dir / "versions", shipped)
         self.pipeline = Pipeline(bundle / "configs" / "inference.json", overlay)

@@ -83,9 +83,7 @@ class SharedRecord(LocalDatastore):  # type: ignore[misc] # MONAI Label ships no
         path = Path(self._datastore_config_path)
         if path.is_file():
             written = path.stat().st_mtime
-            # Not by model_validate_json, which refuses what json.dumps may have written: NaN, half a character.
-            record = json.loads(path.read_text(encoding="utf-8"))
-            self._datastore = LocalDatastoreModel.model_validate(record)
+            self._datastore = LocalDatastoreModel.model_validate_json(path.read_text(encoding="utf-8"))
             self._datastore.base_path, self._config_ts = self._datastore_path, written
 
     def _init_from_datastore_file(self, throw_exception: bool = False) -> None:

@@ -1,6 +1,5 @@
 """The folder of studies: what comes in is checked, what is written is whole, what is deleted is gone."""
 
-import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -24,8 +23,6 @@ from .final_label import lesion_voxels
 from .names import SAFE_NAME
 from .record import SharedRecord
 from .segments import LESION
-
-log = logging.getLogger(__name__)
 
 __all__ = ["FINAL", "FORMATS", "NIFTI", "LocalStudies"]
 
@@ -133,7 +130,7 @@ class LocalStudies(SharedRecord):
             del record.objects[label_id].labels[label_tag]
 
     def remove_image(self, image_id: str) -> None:
-        """Takes an image and all its labels away; a file of its name in another format, which was not listed, stays.
+        """Takes an image and all its labels away, in whatever format.
 
         Raises:
             ImageNotFoundException: there is no such image.
@@ -141,8 +138,8 @@ class LocalStudies(SharedRecord):
         with self._changing_record() as record:
             if image_id not in record.objects:
                 raise ImageNotFoundException(f"There is no image {image_id!r} among the studies.")
-            ending = record.objects[image_id].image.ext
-            (Path(record.image_path()) / f"{image_id}{ending}").unlink(missing_ok=True)
+            for file in _of_name(Path(record.image_path()), image_id):
+                file.unlink()
             self._clear_labels(image_id)
             del record.objects[image_id]
 
@@ -152,18 +149,14 @@ class LocalStudies(SharedRecord):
                 file.unlink()
 
     def _list_files(self, path: str, patterns: list[str]) -> dict[str, str]:
-        """Leaves out the masks that may lie beside a CT, no images of their own, and names no record can hold."""
+        """Leaves out the masks that may lie beside a CT: they are no images of their own."""
         files: dict[str, str] = super()._list_files(path, patterns)
         companions = tuple(f"_{kind}{ending}" for kind in COMPANIONS for ending in FORMATS)
-        listed = {}
-        for name, file in files.items():
-            if name.endswith(companions) or name.startswith("."):
-                continue
-            if not _is_unicode(name):
-                log.warning("%s: passed over, its name is not UTF-8.", ascii(name))
-                continue
-            listed[name] = file
-        return listed
+        return {
+            name: file
+            for name, file in files.items()
+            if not name.endswith(companions) and not name.startswith(".")
+        }
 
 
 def _ending(path: str, what: str) -> str:
@@ -173,14 +166,6 @@ def _ending(path: str, what: str) -> str:
     raise InputError(
         f"{what}: expected a file of {', '.join(FORMATS)}, got {''.join(Path(path).suffixes) or 'none'}."
     )
-
-
-def _is_unicode(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _of_name(folder: Path, image_id: str) -> set[Path]:

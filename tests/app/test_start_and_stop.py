@@ -26,30 +26,6 @@ def test_a_file_in_the_place_of_studies_is_one_sentence(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.parametrize(
-    ("option", "given", "sentence"),
-    [
-        ("overlay", "missing.json", "expected a JSON file to lay over the bundle's configs"),
-        ("overlay", "text", "expected a JSON file to lay over the bundle's configs"),
-        ("overlay", "list.json", "expected a JSON object to lay over the bundle's configs, got a list."),
-        ("model_dir", "text", "expected a folder that fine-tuned weights can be written to (model_dir)."),
-        ("healthy", "missing", "expected a folder of healthy CTs (healthy), but there is none."),
-    ],
-)
-def test_an_option_that_names_what_is_not_there_is_one_sentence(
-    tmp_path: Path, option: str, given: str, sentence: str
-) -> None:
-    (tmp_path / "text").write_text("no JSON")
-    (tmp_path / "list.json").write_text("[]")
-    (tmp_path / "studies").mkdir()
-    command = [*server_command(tmp_path / "studies", 0), "--conf", option, str(tmp_path / given)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    said = done.stdout + done.stderr
-    assert done.returncode != 0
-    assert f"{tmp_path / given}: {sentence}" in said
-    assert "Traceback" not in said
-
-
 def test_it_starts_without_a_ct_and_says_so(tmp_path: Path) -> None:
     with running_server(tmp_path / "studies", tmp_path / "server", overlay=OVERLAY) as server:
         assert server.client.info()["datastore"]["total"] == 0

@@ -1,7 +1,6 @@
 """The folder of studies: checked, whole, and shared by processes."""
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -56,32 +55,6 @@ def test_masks_beside_a_ct_are_no_images(folder: Path) -> None:
     write_label(folder / "a_lungs.nii.gz")
     write_label(folder / "a_lesions.nii.gz")
     assert LocalStudies(str(folder)).list_images() == ["a"]
-
-
-def test_a_name_that_no_record_can_hold_is_passed_over_with_a_warning(
-    folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    shutil.copy(os.fsencode(folder / "a.nii.gz"), os.fsencode(folder) + b"/M\xfcller.nii.gz")
-    assert LocalStudies(str(folder)).list_images() == ["a"]
-    assert "M\\udcfcller.nii.gz': passed over" in caplog.text
-    assert LocalStudies(str(folder)).list_images() == ["a"]  # the record can be read again
-
-
-def test_a_record_with_half_a_character_and_nan_in_it_is_read(folder: Path) -> None:
-    LocalStudies(str(folder))
-    record = folder / "datastore_v2.json"
-    objects = json.loads(record.read_text())
-    objects["objects"]["a"]["image"]["info"] |= {"comment": "done \ud83d", "score": float("nan")}
-    record.write_text(json.dumps(objects))
-    assert LocalStudies(str(folder)).get_image_info("a")["comment"] == "done \ud83d"
-
-
-def test_the_image_that_was_listed_is_removed_and_not_another_of_its_name(folder: Path) -> None:
-    write_itk(folder / "a.nrrd", phantom())
-    studies = LocalStudies(str(folder))
-    listed = Path(studies.get_image_uri("a")).name
-    studies.remove_image("a")
-    assert [path.name for path in folder.glob("a.*")] == list({"a.nii.gz", "a.nrrd"} - {listed})
 
 
 def test_a_ct_is_taken_in(folder: Path, tmp_path: Path) -> None:
