@@ -1,5 +1,6 @@
 """The folder of studies: what comes in is checked, what is written is whole, what is deleted is gone."""
 
+import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +32,8 @@ NIFTI = ".nii.gz"
 FORMATS = (NIFTI, ".nii", ".nrrd", ".mha")
 """Files that count as images and labels."""
 
+log = logging.getLogger(__name__)
+
 
 class LocalStudies(SharedRecord):
     """MONAI Label's folder of images and labels, where nothing is half-written and nothing outlives its image.
@@ -44,6 +47,7 @@ class LocalStudies(SharedRecord):
     """
 
     def __init__(self, folder: str, auto_reload: bool = False) -> None:
+        self._passed_over: set[str] = set()
         super().__init__(folder, FORMATS, auto_reload)
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
@@ -149,13 +153,17 @@ class LocalStudies(SharedRecord):
                 file.unlink()
 
     def _list_files(self, path: str, patterns: list[str]) -> dict[str, str]:
-        """Leaves out the masks that may lie beside a CT: they are no images of their own."""
+        """Leaves out the masks that may lie beside a CT, and names that no answer can hold, with a warning."""
         files: dict[str, str] = super()._list_files(path, patterns)
+        nameless = {name for name in files if not _is_text(name)}
+        for name in sorted(nameless - self._passed_over):
+            log.warning("%s: %a is passed over: expected a name in UTF-8; rename the file.", path, name)
+        self._passed_over |= nameless
         companions = tuple(f"_{kind}{ending}" for kind in COMPANIONS for ending in FORMATS)
         return {
             name: file
             for name, file in files.items()
-            if not name.endswith(companions) and not name.startswith(".")
+            if name not in nameless and not name.endswith(companions) and not name.startswith(".")
         }
 
 
@@ -166,6 +174,14 @@ def _ending(path: str, what: str) -> str:
     raise InputError(
         f"{what}: expected a file of {', '.join(FORMATS)}, got {''.join(Path(path).suffixes) or 'none'}."
     )
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _of_name(folder: Path, image_id: str) -> set[Path]:
