@@ -134,7 +134,7 @@ class LocalStudies(SharedRecord):
             del record.objects[label_id].labels[label_tag]
 
     def remove_image(self, image_id: str) -> None:
-        """Takes an image and all its labels away, in whatever format.
+        """Takes an image and all its labels away; another file of its name, which was not offered, stays.
 
         Raises:
             ImageNotFoundException: there is no such image.
@@ -142,8 +142,10 @@ class LocalStudies(SharedRecord):
         with self._changing_record() as record:
             if image_id not in record.objects:
                 raise ImageNotFoundException(f"There is no image {image_id!r} among the studies.")
-            for file in _of_name(Path(record.image_path()), image_id):
-                file.unlink()
+            images = Path(record.image_path())
+            (images / f"{image_id}{record.objects[image_id].image.ext}").unlink(missing_ok=True)
+            for other in sorted(_of_name(images, image_id)):
+                log.warning("%s: has the name of the image that was deleted, and stays; rename it.", other)
             self._clear_labels(image_id)
             del record.objects[image_id]
 
