@@ -21,7 +21,7 @@ from lib.pacs_client import dicomweb_client
 from lib.pipeline import Pipeline
 from lib.scoring import Disagreement
 from lib.server_end import end_tasks_with_the_server
-from lib.startup_check import check_options, check_studies, check_weights, check_writable
+from lib.startup_check import check_options, check_studies, check_weights, check_writable, warn_of_others
 from lib.strategies import AtRandom, MostDisagreed
 from lib.studies import LocalStudies
 from lib.uploads import Uploads
@@ -120,8 +120,10 @@ class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no ty
         return BatchInfer()
 
     def on_init_complete(self) -> None:
-        """Begins to serve: the scans are scored, and what runs beside the server is to end with it."""
+        """Begins to serve: what is not offered is told, the scans are scored, and what runs beside it ends with it."""
         end_tasks_with_the_server()
+        if not self.studies.startswith(("http://", "https://")):
+            warn_of_others(self.studies, self.datastore())
         super().on_init_complete()
 
     def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:

@@ -9,16 +9,22 @@ from typing import NoReturn
 from monai.bundle import ConfigParser
 
 from normnet.errors import InputError
-from normnet.studies import load_datalist
+from normnet.studies import find_studies, load_datalist
 from normnet.whole_file import refuse_unwritable
 
-__all__ = ["check_options", "check_studies", "check_weights", "check_writable"]
+from .dicom_folder import KEPT_IN
+from .studies import FORMATS, LocalStudies
+
+__all__ = ["check_options", "check_studies", "check_weights", "check_writable", "warn_of_others"]
 
 OPTIONS = ("bundle", "overlay", "model_dir", "healthy")
 """What the app reads of `--conf NAME VALUE`."""
 
 MONAI_LABEL_OPTIONS = ("server_mode",)
 """What MONAI Label 0.8.5 reads of it for any app; its zoo and its bundle tasks, which read more, are not used here."""
+
+NAMED = 3
+"""So many scans that are not offered are named."""
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +100,36 @@ def check_weights(weights: Path) -> None:
     if not weights.is_file():
         _refuse(
             f"{weights}: there are no weights here; 'python scripts/train_ensemble.py HEALTHY_DIR' makes them."
+        )
+
+
+def warn_of_others(folder: str, studies: LocalStudies) -> None:
+    """Warns of scans in a folder that the bundle's own commands would segment, but that no client is offered.
+
+    Args:
+        folder: of the studies.
+        studies: what is offered of it.
+    """
+    try:
+        found = [Path(study["image"]) for study in find_studies(folder)]
+    except InputError:  # `holds_dicom` has logged it.
+        return
+    names = {path.relative_to(folder): path.resolve() for path in found}
+    offered = studies.image_paths()
+    others = [
+        ascii(str(name))  # It may hold what is no UTF-8.
+        for name, path in names.items()
+        if path not in offered and name.parts[:1] not in (("labels",), (KEPT_IN,))
+    ]
+    if others:
+        logger.warning(
+            "%s: not offered are %d of the scans found here (%s%s): offered are the CT series where there is DICOM, "
+            "else files that end in %s (in lower case), not in subfolders, and one of a name.",
+            folder,
+            len(others),
+            ", ".join(others[:NAMED]),
+            ", ..." if len(others) > NAMED else "",
+            ", ".join(FORMATS),
         )
 
 

@@ -50,6 +50,10 @@ class LocalStudies(SharedRecord):
         self._passed_over: set[str] = set()
         super().__init__(folder, FORMATS, auto_reload)
 
+    def image_paths(self) -> set[Path]:
+        """Finds what the images lie in: files, or folders of DICOM."""
+        return {Path(self.get_image_uri(image)) for image in self.list_images()}
+
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
         """Takes a chest CT into the folder; labels that lie there under its name, of an image that is gone, go.
 
