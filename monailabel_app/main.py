@@ -11,7 +11,7 @@ import requests
 from lib.batch import BatchInfer
 from lib.corrections_archive import remove_sent_archives
 from lib.dicom_endpoints import answer_dicom_seg, pass_frames_on
-from lib.dicom_folder import DICOMFolderStudies, holds_dicom
+from lib.dicom_folder import KEPT_IN, DICOMFolderStudies, holds_dicom
 from lib.dicomweb import DICOMWebStudies
 from lib.endpoints import harden_endpoints
 from lib.finetuning import FineTune
@@ -21,7 +21,7 @@ from lib.pacs_client import dicomweb_client
 from lib.pipeline import Pipeline
 from lib.scoring import Disagreement
 from lib.server_end import end_tasks_with_the_server
-from lib.startup_check import check_studies, check_weights
+from lib.startup_check import check_options, check_studies, check_weights, check_writable, warn_of_others
 from lib.strategies import AtRandom, MostDisagreed
 from lib.studies import LocalStudies
 from lib.uploads import Uploads
@@ -53,11 +53,13 @@ class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no ty
             fine-tuning mixes in).
 
     Raises:
-        InputError: there are no weights to start with, or the studies are a file.
+        InputError: there are no weights to start with, the studies are a file or cannot be written to, or an option
+            is unknown or cannot be.
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         keep_freed_memory()
+        check_options(conf)
         bundle = Path(conf.get("bundle") or bundle_root())
         overlay = Path(conf["overlay"]) if conf.get("overlay") else None
         self.model_dir = Path(conf.get("model_dir") or Path(app_dir) / "model")
@@ -89,7 +91,9 @@ class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no ty
             cache = settings.MONAI_LABEL_DICOMWEB_CACHE_PATH
             return DICOMWebStudies(dicomweb_client(self.studies), cache, auto_reload)
         if holds_dicom(self.studies):
+            check_writable(Path(self.studies) / KEPT_IN)
             return DICOMFolderStudies(self.studies, auto_reload)
+        check_writable(Path(self.studies))
         return LocalStudies(self.studies, auto_reload)
 
     def init_infers(self) -> dict[str, InferTask]:
@@ -116,8 +120,10 @@ class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no ty
         return BatchInfer()
 
     def on_init_complete(self) -> None:
-        """Begins to serve: the scans are scored, and what runs beside the server is to end with it."""
+        """Begins to serve: what is not offered is told, the scans are scored, and what runs beside it ends with it."""
         end_tasks_with_the_server()
+        if not self.studies.startswith(("http://", "https://")):
+            warn_of_others(self.studies, self.datastore())
         super().on_init_complete()
 
     def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:

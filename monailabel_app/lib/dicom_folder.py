@@ -165,6 +165,10 @@ class DICOMFolderStudies(SeriesStudies):
         """Lists the CT series in the folder, in its order."""
         return list(self._folders())
 
+    def image_paths(self) -> set[Path]:
+        """Finds the folders of the series."""
+        return {folder.resolve() for folder in self._folders().values()}
+
     def series_folder(self, image_id: str) -> Path:
         """Finds the folder of a series."""
         folder = self._folders().get(image_id)

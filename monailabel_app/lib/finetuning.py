@@ -15,7 +15,7 @@ from normnet.starting_weights import count_members
 
 from .acceptance import Metrics, mean_changes, not_worse, split_corrections
 from .training_options import KEEP, TrainingOptions
-from .training_stats import PublishStats, read_stats, write_stats
+from .training_stats import PublishStats, read_stats, stats_kept_after_an_error, write_stats
 from .tuning_run import TuningRun, one_sentence, work_folder
 from .versions import Versions
 
@@ -54,7 +54,7 @@ class FineTune(TrainTask):
         return TrainingOptions.shown(self.versions.names())
 
     def stats(self) -> Mapping[str, Any]:
-        """Tells how far the training is, or how the last one ended: see `write_stats`."""
+        """Tells how far the training is, or how the last one that came to its end did: see `write_stats`."""
         return read_stats(self.stats_path)
 
     def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
@@ -77,7 +77,11 @@ class FineTune(TrainTask):
             self.versions.switch(options.restore)
             metrics = self.versions.metrics(options.restore)
             return {"version": options.restore, "switched": True, "metrics": metrics}
-        with one_sentence(self.model_dir), work_folder(self.model_dir) as work:
+        with (
+            one_sentence(self.model_dir),
+            work_folder(self.model_dir) as work,
+            stats_kept_after_an_error(self.stats_path),
+        ):
             return self._train(datastore, options, work)
 
     def _train(self, datastore: Datastore, options: TrainingOptions, work: Path) -> dict[str, Any]:

@@ -83,7 +83,11 @@ class SharedRecord(LocalDatastore):  # type: ignore[misc] # MONAI Label ships no
         path = Path(self._datastore_config_path)
         if path.is_file():
             written = path.stat().st_mtime
-            self._datastore = LocalDatastoreModel.model_validate_json(path.read_text(encoding="utf-8"))
+            record = json.loads(path.read_text(encoding="utf-8"))
+            # Half a character, as a file's name that is not UTF-8 once left it here, becomes "?": pydantic does not
+            # read it, and no answer can hold it.
+            whole = json.dumps(record, ensure_ascii=False).encode(errors="replace")
+            self._datastore = LocalDatastoreModel.model_validate_json(whole)
             self._datastore.base_path, self._config_ts = self._datastore_path, written
 
     def _init_from_datastore_file(self, throw_exception: bool = False) -> None:

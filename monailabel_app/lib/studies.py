@@ -1,5 +1,6 @@
 """The folder of studies: what comes in is checked, what is written is whole, what is deleted is gone."""
 
+import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +32,8 @@ NIFTI = ".nii.gz"
 FORMATS = (NIFTI, ".nii", ".nrrd", ".mha")
 """Files that count as images and labels."""
 
+log = logging.getLogger(__name__)
+
 
 class LocalStudies(SharedRecord):
     """MONAI Label's folder of images and labels, where nothing is half-written and nothing outlives its image.
@@ -44,7 +47,12 @@ class LocalStudies(SharedRecord):
     """
 
     def __init__(self, folder: str, auto_reload: bool = False) -> None:
+        self._passed_over: set[str] = set()
         super().__init__(folder, FORMATS, auto_reload)
+
+    def image_paths(self) -> set[Path]:
+        """Finds what the images lie in: files, or folders of DICOM."""
+        return {Path(self.get_image_uri(image)) for image in self.list_images()}
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
         """Takes a chest CT into the folder; labels that lie there under its name, of an image that is gone, go.
@@ -130,7 +138,7 @@ class LocalStudies(SharedRecord):
             del record.objects[label_id].labels[label_tag]
 
     def remove_image(self, image_id: str) -> None:
-        """Takes an image and all its labels away, in whatever format.
+        """Takes an image and all its labels away; another file of its name, which was not offered, stays.
 
         Raises:
             ImageNotFoundException: there is no such image.
@@ -138,8 +146,10 @@ class LocalStudies(SharedRecord):
         with self._changing_record() as record:
             if image_id not in record.objects:
                 raise ImageNotFoundException(f"There is no image {image_id!r} among the studies.")
-            for file in _of_name(Path(record.image_path()), image_id):
-                file.unlink()
+            images = Path(record.image_path())
+            (images / f"{image_id}{record.objects[image_id].image.ext}").unlink(missing_ok=True)
+            for other in sorted(_of_name(images, image_id)):
+                log.warning("%s: has the name of the image that was deleted, and stays; rename it.", other)
             self._clear_labels(image_id)
             del record.objects[image_id]
 
@@ -149,13 +159,17 @@ class LocalStudies(SharedRecord):
                 file.unlink()
 
     def _list_files(self, path: str, patterns: list[str]) -> dict[str, str]:
-        """Leaves out the masks that may lie beside a CT: they are no images of their own."""
+        """Leaves out the masks that may lie beside a CT, and names that no answer can hold, with a warning."""
         files: dict[str, str] = super()._list_files(path, patterns)
+        nameless = {name for name in files if not _is_text(name)}
+        for name in sorted(nameless - self._passed_over):
+            log.warning("%s: %a is passed over: expected a name in UTF-8; rename the file.", path, name)
+        self._passed_over |= nameless
         companions = tuple(f"_{kind}{ending}" for kind in COMPANIONS for ending in FORMATS)
         return {
             name: file
             for name, file in files.items()
-            if not name.endswith(companions) and not name.startswith(".")
+            if name not in nameless and not name.endswith(companions) and not name.startswith(".")
         }
 
 
@@ -166,6 +180,14 @@ def _ending(path: str, what: str) -> str:
     raise InputError(
         f"{what}: expected a file of {', '.join(FORMATS)}, got {''.join(Path(path).suffixes) or 'none'}."
     )
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _of_name(folder: Path, image_id: str) -> set[Path]:

@@ -4,7 +4,8 @@ import datetime
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from monai.engines import Evaluator
 
 from normnet.whole_file import written_whole
 
-__all__ = ["PublishStats", "read_stats", "write_stats"]
+__all__ = ["PublishStats", "read_stats", "stats_kept_after_an_error", "write_stats"]
 
 
 def write_stats(
@@ -48,6 +49,21 @@ def write_stats(
 def read_stats(path: Path) -> Mapping[str, Any]:
     """Reads what `write_stats` wrote; nothing where no training was."""
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+@contextmanager
+def stats_kept_after_an_error(path: Path) -> Iterator[None]:
+    """Puts the stats of the training before back where the one inside the block fails; it would seem to run on."""
+    before = path.read_bytes() if path.is_file() else None
+    try:
+        yield
+    except BaseException:
+        if before is None:
+            path.unlink(missing_ok=True)
+        else:
+            with written_whole(path) as beside:
+                beside.write_bytes(before)
+        raise
 
 
 class PublishStats:

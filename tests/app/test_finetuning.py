@@ -19,6 +19,7 @@ from monailabel.datastore.local import LocalDatastore
 from monailabel_app.lib.dicomweb import DICOMWebStudies
 from monailabel_app.lib.finetuning import FineTune
 from monailabel_app.lib.pacs_client import dicomweb_client
+from monailabel_app.lib.training_stats import write_stats
 from monailabel_app.lib.versions import Versions
 from normnet import bundle_root
 from normnet.errors import InputError
@@ -32,6 +33,7 @@ import sys
 from pathlib import Path
 from monailabel.datastore.local import LocalDatastore
 from monailabel_app.lib.finetuning import FineTune
+from monailabel_app.lib.training_stats import write_stats
 from monailabel_app.lib.versions import Versions
 from normnet import bundle_root
 model_dir, shipped, overlay, studies = map(Path, sys.argv[1:])
@@ -173,6 +175,11 @@ def test_a_label_that_is_no_mask_is_one_sentence(
     with pytest.raises(InputError, match=f"^{label}: expected a lesion mask"):
         app[0]({}, corrected)
     assert app[1].names() == ["0"] and not leftovers(app[0].model_dir)
+    assert app[0].stats() == {}
+    before = write_stats(app[0].stats_path, epoch=2, total_epochs=2, best_metric=0.5, start_ts=0, version="1")
+    with pytest.raises(InputError, match="expected a lesion mask"):
+        app[0]({}, corrected)
+    assert app[0].stats() == before
 
 
 def again(app: tuple[FineTune, Versions], studies: Path) -> list[str]:

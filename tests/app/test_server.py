@@ -21,6 +21,7 @@ from tests.e2e.conftest import bundle_command, python
 def studies(chests: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = copy_chests(chests, tmp_path_factory.mktemp("served") / "studies")
     (folder / "broken.nii.gz").write_bytes(b"no image")
+    (folder / "UPPER.NII.GZ").write_bytes(b"not offered")
     return folder
 
 
@@ -60,6 +61,10 @@ def test_what_the_server_offers(client: MONAILabelClient) -> None:
     options = info["models"]["normnet"]["config"]
     assert options["healthy_probability"] == 0.99
     assert {"votes", "growing_steps", "lungs_backend", "device", "version"} <= set(options)
+
+
+def test_what_the_server_does_not_offer_stands_in_its_log(server: Server) -> None:
+    assert server.log.read_text().count("not offered are 1 of the scans found here ('UPPER.NII.GZ')") == 1
 
 
 def test_the_mask_is_the_commands_mask(client: MONAILabelClient, by_command: Path, tmp_path: Path) -> None:

@@ -15,13 +15,23 @@ STOPPED_S = 5.0
 """Longest time that a stop may take on a busy machine, seconds; the scoring takes longer."""
 
 
-def test_a_file_in_the_place_of_studies_is_one_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("studies", "option", "sentence"),
+    [
+        ("file", (), "FOLDER/file: expected a folder of CTs or a DICOMweb address, got a file."),
+        (".", ("modeldir", "model"), "--conf modeldir: expected one of bundle, overlay, model_dir, healthy."),
+    ],
+    ids=["studies", "option"],
+)
+def test_what_cannot_be_served_is_one_sentence(
+    tmp_path: Path, studies: str, option: tuple[str, ...], sentence: str
+) -> None:
     (tmp_path / "file").touch()
-    command = server_command(tmp_path / "file", 0)
+    command = [*server_command(tmp_path / studies, 0), *(("--conf", *option) if option else ())]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     said = done.stdout + done.stderr
     assert done.returncode != 0
-    assert f"{tmp_path / 'file'}: expected a folder of CTs or a DICOMweb address, got a file." in said
+    assert sentence.replace("FOLDER", str(tmp_path)) in said
     assert "Traceback" not in said
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 

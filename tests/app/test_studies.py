@@ -188,6 +188,20 @@ def test_nothing_of_a_removed_image_is_left_for_the_next_of_its_name(folder: Pat
         studies.remove_image("a")
 
 
+def test_another_ct_of_the_same_name_is_not_deleted_with_it(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No client was shown it: one image of a name is offered."""
+    write_itk(folder / "a.nrrd", phantom() + 9)
+    studies = LocalStudies(str(folder))
+    assert studies.list_images() == ["a"]
+    (other,) = files_of(folder, "a") - {Path(studies.get_image_uri("a")).name}
+    studies.remove_image("a")
+    assert files_of(folder, "a") == {other}
+    assert f"{other}: has the name of the image that was deleted, and stays; rename it." in caplog.text
+    assert LocalStudies(str(folder)).list_images() == ["a"]
+
+
 def test_a_new_image_has_no_label(folder: Path, tmp_path: Path) -> None:
     studies = LocalStudies(str(folder))
     studies.save_label("a", write_label(tmp_path / "up.nii.gz"), "final", {})
@@ -260,16 +274,3 @@ def test_scores_do_not_undo_labels(folder: Path, tmp_path: Path) -> None:
 def test_monai_label_still_loses_labels(folder: Path, tmp_path: Path) -> None:
     """Fails when MONAI Label (0.8.5) is mended: LocalStudies need not change the record itself any more."""
     assert lose_a_label(LocalDatastore, folder, tmp_path)
-
-
-def test_a_record_is_never_half_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    studies = LocalStudies(str(folder))
-    before = (folder / "datastore_v2.json").read_text()
-
-    def killed(path: Path, target: Path) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Path, "replace", killed)
-    with pytest.raises(KeyboardInterrupt):
-        studies.update_image_info("a", {"score": 1})
-    assert (folder / "datastore_v2.json").read_text() == before
