@@ -54,7 +54,7 @@ class NormNetApp(MONAILabelApp):  # type: ignore[misc] # MONAI Label ships no ty
 
     Raises:
         InputError: there are no weights to start with, the studies are a file or cannot be written to, or an option
-            is unknown or cannot be.
+            cannot be.
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:

@@ -30,18 +30,17 @@ logger = logging.getLogger(__name__)
 
 
 def check_options(conf: Mapping[str, str]) -> None:
-    """Refuses options that nothing reads, and those that would fail later.
+    """Warns of options that nothing reads, and refuses those that would fail later.
 
     Args:
         conf: from `--conf NAME VALUE`.
 
     Raises:
-        InputError: a name is unknown, the overlay is no JSON file, `model_dir` is a file, or the healthy CTs cannot
-            be listed.
+        InputError: the overlay is no JSON file, `model_dir` is a file, or the healthy CTs cannot be listed.
     """
     for name in conf:
-        if name not in (*OPTIONS, *MONAI_LABEL_OPTIONS):
-            _refuse(f"--conf {name}: expected one of {', '.join(OPTIONS)}.")
+        if name not in (*OPTIONS, *MONAI_LABEL_OPTIONS):  # Other apps read `models`, for one.
+            logger.warning("--conf %s: nothing reads it; this app has %s.", name, ", ".join(OPTIONS))
     if conf.get("overlay"):
         _check_overlay(conf["overlay"])
     if conf.get("model_dir"):

@@ -42,7 +42,6 @@ def folder(tmp_path: Path) -> Path:
         ("model_dir", "file/deeper", r"^PATH: expected a folder .* but .*/file is a file\.$"),
         ("healthy", "nosuch", r"^--conf healthy: PATH: expected a CT or a folder of CTs"),
         ("healthy", "empty", r"^--conf healthy: PATH: expected DICOM folders or files"),
-        ("modeldir", "empty", r"^--conf modeldir: expected one of bundle, overlay, model_dir, healthy\.$"),
     ],
 )
 def test_an_option_that_cannot_be_is_one_sentence(
@@ -50,6 +49,12 @@ def test_an_option_that_cannot_be_is_one_sentence(
 ) -> None:
     with pytest.raises(InputError, match=sentence.replace("PATH", str(folder / value))):
         check_options({option: str(folder / value)})
+
+
+def test_an_option_that_nothing_reads_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    check_options({"modeldir": "empty", "server_mode": "true"})
+    (said,) = caplog.messages
+    assert said == "--conf modeldir: nothing reads it; this app has bundle, overlay, model_dir, healthy."
 
 
 def test_what_can_be_is_taken_and_nothing_is_made(folder: Path) -> None:
