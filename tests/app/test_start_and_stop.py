@@ -19,7 +19,11 @@ STOPPED_S = 5.0
     ("studies", "option", "sentence"),
     [
         ("file", (), "FOLDER/file: expected a folder of CTs or a DICOMweb address, got a file."),
-        (".", ("overlay", "nosuch.json"), "nosuch.json: expected a JSON file to lay over the bundle's configs ("),
+        (
+            ".",
+            ("overlay", "nosuch.json"),
+            "nosuch.json: expected a JSON file to lay over the bundle's configs (",
+        ),
     ],
     ids=["studies", "option"],
 )
