@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.normnet.ct_files import phantom, write_nifti
+
 OVERLAY = {"spacing": [3.6, 3.6, 5.0], "edge_depth": 0}
 """Laid over the bundle's inference.json: a coarse grid, which one window nearly covers, and whose two voxels of edge
 would be most of a centimetre."""
@@ -16,6 +18,15 @@ def chests(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("chests")
     shutil.copytree(cohort, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("healthy_2*"))
     return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of studies with one CT, `a`."""
+    studies = tmp_path / "studies"
+    studies.mkdir()
+    write_nifti(studies / "a.nii.gz", phantom())
+    return studies
 
 
 def copy_chests(chests: Path, folder: Path) -> Path:

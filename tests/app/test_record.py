@@ -8,15 +8,6 @@ from pathlib import Path
 import pytest
 
 from monailabel_app.lib.studies import LocalStudies
-from tests.normnet.ct_files import phantom, write_nifti
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    studies = tmp_path / "studies"
-    studies.mkdir()
-    write_nifti(studies / "a.nii.gz", phantom())
-    return studies
 
 
 def test_a_record_is_never_half_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

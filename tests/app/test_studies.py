@@ -17,14 +17,6 @@ from normnet.errors import InputError
 from tests.normnet.ct_files import AFFINE, phantom, write_itk, write_nifti
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    studies = tmp_path / "studies"
-    studies.mkdir()
-    write_nifti(studies / "a.nii.gz", phantom())
-    return studies
-
-
 def write_label(path: Path, affine: np.ndarray = AFFINE) -> str:
     lesion = np.zeros(phantom().shape, dtype=np.uint8)
     lesion[6, 6, 4] = 1
