@@ -57,8 +57,7 @@ class BeforeAndAfter:
         self._save({**known, "after": self._metrics()})
 
     def _known(self) -> dict[str, dict[str, float | None]]:
-        known: dict[str, dict[str, float | None]] = {}
-        return json.loads(self.path.read_text()) if self.path.is_file() else known
+        return dict(json.loads(self.path.read_text())) if self.path.is_file() else {}
 
     def _metrics(self) -> dict[str, float | None]:
         metrics: dict[str, Any] = {}

@@ -118,7 +118,7 @@ def evaluate_folder(results_dir: str | Path, dataset_dir: str | Path, output_csv
     failed: list[str] = []
     for case in tqdm(cases, desc="Scoring", unit="case"):
         try:
-            rows += evaluate_cases([case])
+            rows.append(_evaluate(case))
         except InputError as error:
             failed.append(case.name)
             tqdm.write(f"error: {error}")

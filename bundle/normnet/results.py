@@ -121,7 +121,9 @@ class SaveStudy:
             if folder.exists():
                 folder.replace(earlier)
             beside.replace(folder)
-            earlier.unlink() if earlier.is_symlink() else shutil.rmtree(earlier, ignore_errors=True)
+            if earlier.is_symlink():
+                earlier.unlink()
+            shutil.rmtree(earlier, ignore_errors=True)
         except OSError as error:
             if earlier.exists():
                 earlier.replace(folder)

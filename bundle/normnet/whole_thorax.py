@@ -34,7 +34,7 @@ def probability_in_lungs(
 ) -> torch.Tensor:
     """Asks every member about the tissue in the lungs; where it answers, as a run over the whole volume does.
 
-    Members share their input. Each runs over the whole thorax but for its last layer, which has a third of the
+    Members share their input. Each runs over the whole thorax but for its last layer, which has a quarter of the
     operations and most of the memory. That one makes a cell of voxels of eight neighbours of its input, so it is run
     for the cells alone in which there is tissue: a quarter of the volume, and a twelfth from tau on.
 
@@ -52,9 +52,8 @@ def probability_in_lungs(
     image = torch.nn.functional.pad(image, fill)
     in_blocks = isinstance(ensemble.members[0], SubpixelUNet)
     seen = to_blocks(image) if in_blocks else image.contiguous(memory_format=torch.channels_last_3d)
-    brightest = torch.nn.functional.max_pool3d(seen, 2).amax(
-        1
-    )  # of the voxels that one of the last layer's makes
+    # Of each cell, the voxels that the last layer makes of one of its input.
+    brightest = torch.nn.functional.max_pool3d(seen, 2).amax(1)
     cells = ((brightest > 0) & (brightest >= tau)).nonzero()
     edge = image.shape[-1] // brightest.shape[-1]
     parts = [
@@ -116,8 +115,7 @@ def _of_one_cell(
 
 
 def _next_to(cells: torch.Tensor, shape: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Finds each cell (batch, X, Y, Z) and the next along every axis in a volume: (8 * cells) rows, and which lie
-    beyond it."""
+    """Finds each cell (batch, X, Y, Z) and its next neighbours in a volume: (8 * cells) rows, and those beyond it."""
     upper = torch.tensor(shape, device=cells.device)
     beyond = (_steps(cells, 1, 2) >= upper).any(-1).flatten()
     return _rows(cells, 1, 2, shape).where(~beyond, 0), beyond.nonzero()[:, 0]

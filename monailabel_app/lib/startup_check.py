@@ -12,7 +12,6 @@ from normnet.errors import InputError
 from normnet.studies import find_studies, load_datalist
 from normnet.whole_file import refuse_unwritable
 
-from .dicom_folder import KEPT_IN
 from .studies import FORMATS, LocalStudies
 
 __all__ = ["check_options", "check_studies", "check_weights", "check_writable", "warn_of_others"]
@@ -118,7 +117,7 @@ def warn_of_others(folder: str, studies: LocalStudies) -> None:
     others = [
         ascii(str(name))  # It may hold what is no UTF-8.
         for name, path in names.items()
-        if path not in offered and name.parts[:1] not in (("labels",), (KEPT_IN,))
+        if path not in offered
     ]
     if others:
         logger.warning(

@@ -102,6 +102,18 @@ def test_results_take_the_place_of_earlier_ones_and_of_nothing_else(tmp_path: Pa
     assert [file.name for file in patient.iterdir()] == ["IM000"]
 
 
+def test_results_take_the_place_of_a_link_and_leave_what_it_led_to(tmp_path: Path) -> None:
+    write_checkpoint({}, tmp_path / "w.pt")
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    saved(elsewhere, tmp_path / "w.pt")
+    out.mkdir()
+    (out / "ct").symlink_to(elsewhere / "ct")
+    saved(out, tmp_path / "w.pt")
+    assert [folder.name for folder in out.iterdir()] == ["ct"]
+    assert not (out / "ct").is_symlink()
+    assert (elsewhere / "ct" / "lesion.nii.gz").is_file()
+
+
 def test_results_are_no_studies(tmp_path: Path) -> None:
     write_checkpoint({}, tmp_path / "w.pt")
     write_ct(tmp_path / "ct.nii.gz", "RAS")
