@@ -27,15 +27,20 @@ def test_tissue_is_called_what_a_run_over_the_whole_volume_calls_it(
     ensemble, image = Ensemble(2, architecture).eval(), two_lungs()
     with torch.no_grad():
         found = probability_in_lungs(image, ensemble, tau=tau)
-        whole = ensemble(torch.nn.functional.pad(image, (0, 11, 0, 7, 0, 6)))[..., :90, :41, :53]
+        # The box round the lungs starts at (3, 5, 9) and is 87 x 36 x 41 voxels.
+        box = ensemble(torch.nn.functional.pad(image[..., 3:, 5:, 9:50], (0, 7, 0, 12, 0, 9)))
     assert found.shape == (1, 2, 90, 41, 53)
     assert found.dtype == torch.float16
-    tissue = image[0, 0] > tau
-    torch.testing.assert_close(found[0, :, tissue].float(), whole[0, :, tissue], atol=6e-4, rtol=0)
+    tissue = image[0, 0, 3:, 5:, 9:50] > tau
+    in_box, expected = found[0, :, 3:, 5:, 9:50], box[0, :, :87, :36, :41]
+    torch.testing.assert_close(in_box[:, tissue].float(), expected[:, tissue], atol=6e-4, rtol=0)
 
 
 def test_each_thorax_of_a_batch_has_its_own_answer() -> None:
-    ensemble, image = Ensemble(1).eval(), two_lungs()
+    ensemble, image = (
+        Ensemble(1).eval(),
+        two_lungs()[..., 3:, 5:, 9:50],
+    )  # one box is round it and its mirror image
     with torch.no_grad():
         together = probability_in_lungs(torch.cat((image, image.flip(2))), ensemble)
         alone = [probability_in_lungs(each, ensemble)[0] for each in (image, image.flip(2))]
@@ -44,7 +49,9 @@ def test_each_thorax_of_a_batch_has_its_own_answer() -> None:
 
 def test_the_last_voxels_of_a_full_volume_are_asked_about() -> None:
     image = torch.zeros(1, 1, 32, 32, 32)
-    image[..., 30:, 30:, 30:] = 1.0  # no fill beyond, so the last layer's neighbours lie outside
+    image[..., 0, 0, 0] = image[..., 30:, 30:, 30:] = (
+        1.0  # no fill beyond, so the last layers' neighbours lie outside
+    )
     ensemble = Ensemble(1).eval()
     with torch.no_grad():
         found, whole = probability_in_lungs(image, ensemble), ensemble(image)
@@ -55,14 +62,14 @@ def test_the_last_voxels_of_a_full_volume_are_asked_about() -> None:
 
 def test_cells_without_tissue_are_not_asked_about() -> None:
     image = torch.zeros(1, 1, 32, 32, 32)
-    image[..., 5, 9, 21] = 0.6
+    image[..., 5, 9, 13] = 0.6
     image[..., 20, 20, 20] = 0.3
     with torch.no_grad():
         everything, bright = (probability_in_lungs(image, Ensemble(1).eval(), tau=tau) for tau in (0.0, 0.5))
     cell = torch.zeros(32, 32, 32, dtype=torch.bool)
-    cell[4:8, 8:12, 20:24] = True
+    cell[5:9, 9:13, 13:17] = True  # cells are counted from the first tissue on
     assert torch.equal(bright[0, 0] > 0, cell)
-    cell[20:24, 20:24, 20:24] = True
+    cell[17:21, 17:21, 17:21] = True
     assert torch.equal(everything[0, 0] > 0, cell)
 
 
