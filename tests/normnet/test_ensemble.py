@@ -8,7 +8,7 @@ import torch
 from normnet.checkpoints import load_weights, save_weights
 from normnet.ensemble import Ensemble, merge_members
 from normnet.errors import InputError
-from normnet.inferers import EnsembleInferer
+from normnet.inferers import EnsembleInferer, has_reduced_precision
 from normnet.network import ARCHITECTURES, member_network
 
 
@@ -67,6 +67,23 @@ def test_windows_of_another_network_that_is_local_change_nothing() -> None:
     result = result.float()
     assert torch.allclose(result[0, 0], image[0, 0], atol=5e-4)
     assert torch.allclose(result[0, 1], 1 - image[0, 0], atol=5e-4)
+
+
+@pytest.mark.parametrize(
+    ("processor", "reduced"),
+    [
+        ({"architecture": "x86_64", "cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": True}, True),
+        ({"architecture": "x86_64", "cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": False}, False),
+        ({"architecture": "x86_64", "cpu_name": "AMD EPYC", "avx512_bf16": True, "amx_bf16": False}, True),
+        ({"architecture": "x86_64", "cpu_name": "AMD EPYC", "avx512_bf16": False, "amx_bf16": False}, False),
+        ({"architecture": "aarch64"}, False),
+    ],
+)
+def test_bfloat16_is_taken_where_it_was_measured_quicker(
+    processor: dict[str, str | bool], reduced: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: processor)
+    assert has_reduced_precision(torch.device("cpu")) is reduced
 
 
 def test_reduced_precision_stays_close() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from monai.transforms import Compose
+from monai.transforms import Compose, CropForegroundd
 
 from normnet import bundle_root
 from normnet.checkpoints import load_weights
@@ -18,8 +18,9 @@ from normnet.vote import vote_healthy
 
 @pytest.fixture(scope="module")
 def chest(cohort: Path) -> tuple[torch.Tensor, torch.Tensor]:
-    """Thorax area and lungs of a generated patient, (1, X, Y, Z) each; sizes are multiples of 16."""
-    steps = Compose([LoadCTd(keys="image"), *thorax_transforms(spacing=(2.4, 2.4, 3.0))])
+    """Thorax area and lungs of a generated patient in their box, (1, X, Y, Z) each; sizes are multiples of 16."""
+    in_box = CropForegroundd(keys=["image", "lungs"], source_key="image", allow_smaller=True)
+    steps = Compose([LoadCTd(keys="image"), *thorax_transforms(spacing=(2.4, 2.4, 3.0)), in_box])
     item = steps({"image": str(cohort / "diseased" / "covid_0.nii.gz")})
     fill = [part for length in reversed(item["image"].shape[1:]) for part in (0, -length % 16)]
     image, lungs = (torch.nn.functional.pad(item[key].as_tensor(), fill) for key in ("image", "lungs"))
