@@ -1,6 +1,5 @@
 """Annotators' lesion masks, brought to the grid of their scans."""
 
-import warnings
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -8,12 +7,12 @@ from typing import Any, cast
 import numpy as np
 import torch
 from monai.config import KeysCollection
-from monai.data import ITKReader, MetaTensor, NibabelReader
+from monai.data import MetaTensor
 from monai.transforms import BorderPad, MapTransform, ResampleToMatch
 
 from normnet.errors import InputError
 from normnet.masks import AFFINE_TOLERANCE, check_label_values, describe_grid
-from normnet.studies import NIFTI
+from normnet.reading import read_volume
 
 __all__ = ["LoadLesionsd", "lesions_on_grid", "read_lesions"]
 
@@ -32,25 +31,11 @@ def read_lesions(path: str | Path, *, like: MetaTensor) -> MetaTensor:
         InputError: the file is missing or cannot be read, a value is no whole number of 0 or more, or the mask lies
             beside the scan.
     """
-    path = Path(path)
-    if not path.exists():
+    if not Path(path).exists():
         raise InputError(f"{path}: expected the lesion mask of a corrected scan, but there is no such file.")
-    reader = NibabelReader() if path.name.lower().endswith(NIFTI) else ITKReader()
-    # Not read_volume, which refuses a volume of one slice. ITK loads its parts at first use, with warnings.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            array, meta = reader.get_data(reader.read(path))
-        except Exception as error:
-            raise InputError(
-                f"{path}: expected a lesion mask, but the file cannot be read as one."
-            ) from error
-    if array.ndim < 3 or max(array.shape[3:], default=1) > 1:
-        raise InputError(f"{path}: expected one 3D mask, got shape {' x '.join(map(str, array.shape))}.")
-    check_label_values(np.asarray(array), str(path))
-    mask = torch.from_numpy(np.asarray(array).reshape(array.shape[:3]) != 0).to(torch.uint8)
-    affine = torch.as_tensor(np.asarray(meta["affine"], dtype=float))
-    return lesions_on_grid(MetaTensor(mask[None], affine=affine), like, name=str(path))
+    mask = read_volume(path, thinnest=1)
+    check_label_values(mask.numpy(), str(path))
+    return lesions_on_grid(MetaTensor((mask != 0).to(torch.uint8)), like, name=str(path))
 
 
 def lesions_on_grid(mask: MetaTensor, like: MetaTensor, *, name: str = "the mask") -> MetaTensor:

@@ -53,8 +53,12 @@ def read_ct(path: str | Path) -> MetaTensor:
     return volume
 
 
-def read_volume(path: str | Path) -> MetaTensor:
+def read_volume(path: str | Path, *, thinnest: int = 2) -> MetaTensor:
     """Reads one 3D volume of any values: see `read_ct`, but for the checks of HU and spacing.
+
+    Args:
+        path: as for `read_ct`.
+        thinnest: least voxels along each axis.
 
     Raises:
         InputError: when the path does not hold one whole 3D volume.
@@ -70,6 +74,7 @@ def read_volume(path: str | Path) -> MetaTensor:
         array, affine = _read_itk(path)
     else:
         raise InputError(f"{path}: expected DICOM or a file {', '.join(EXTENSIONS)}, got {path.name!r}.")
+    _check_shape(array.shape, path, thinnest)
     array = np.array(array.reshape(array.shape[:3]), dtype=np.float32, order="F")
     meta = {
         MetaKeys.ORIGINAL_AFFINE: affine.copy(),
@@ -222,9 +227,9 @@ def _undecodable(files: list[str]) -> str:
     return str(Path(files[0]).parent)
 
 
-def _check_shape(shape: tuple[int, ...], path: Path) -> None:
-    """Raises InputError unless there are three axes longer than one, and no others."""
-    if len(shape) < 3 or min(shape[:3]) < 2 or max(shape[3:], default=1) > 1:
+def _check_shape(shape: tuple[int, ...], path: Path, thinnest: int = 1) -> None:
+    """Raises InputError unless there are three axes of so many voxels, and no others longer than one."""
+    if len(shape) < 3 or min(shape[:3]) < thinnest or max(shape[3:], default=1) > 1:
         raise InputError(f"{path}: expected one 3D volume, got shape {' x '.join(map(str, shape))}.")
 
 

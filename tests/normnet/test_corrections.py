@@ -141,8 +141,19 @@ def test_a_missing_or_broken_mask_is_named(tmp_path: Path) -> None:
         read_lesions(tmp_path / "none.nii.gz", like=image())
     for name in ("broken.nii.gz", "broken.nrrd"):
         (tmp_path / name).write_bytes(b"not a mask")
-        with pytest.raises(InputError, match=f"{name}: expected a lesion mask"):
+        with pytest.raises(InputError, match=f"{name}: expected a whole volume, but it cannot be read"):
             read_lesions(tmp_path / name, like=image())
+
+
+def test_a_flipped_bit_in_a_compressed_mask_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "label.nrrd"
+    header = {"space": "left-posterior-superior", "space directions": np.eye(3), "space origin": (0, 0, 0)}
+    nrrd.write(str(path), (np.random.default_rng(0).random(SHAPE) > 0.5).astype(np.uint8), header)
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_lesions(path, like=image())
 
 
 @pytest.mark.parametrize("value", [np.nan, 0.5, -1000])
