@@ -63,6 +63,11 @@ CLOSED = {
 }
 """Endpoints that would change the weights in place or open files outside the studies, and why they are refused."""
 
+RELOAD = "/reload"
+"""An endpoint of the server itself, open to anyone with authentication on, too."""
+
+ONE_APP = "An app that is loaded again beside the one that runs knows nothing of its training: start the server again."
+
 MASKS = ("POST", "/infer/{model}")
 """The endpoint whose requests wait for each other: many of them may wait at once."""
 
@@ -112,6 +117,7 @@ def harden_endpoints() -> None:
                 responses=route.responses,
                 include_in_schema=route.include_in_schema and not refusals,
             )
+    router.add_api_route(RELOAD, _closed(ONE_APP), methods=["POST"], include_in_schema=False)
     server.app.router.routes[:0] = router.routes
 
 

@@ -97,6 +97,12 @@ def test_whole_slides_are_no_way_around_the_checks(server: Server, studies: Path
     assert answer.json()["detail"].startswith("Whole slide imaging is not for CT")
 
 
+def test_the_app_is_not_loaded_again_beside_the_one_that_runs(server: Server) -> None:
+    answer = requests.post(f"{server.url}/reload", timeout=60)
+    assert answer.status_code == 403
+    assert "start the server again" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("address", "known"),
     [
