@@ -1,4 +1,4 @@
-"""Settings that a training cannot work with: one sentence before the first CT."""
+"""Settings that a run cannot work with: one sentence before the first CT."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from monai.bundle import ConfigParser
 from normnet import bundle_root
 from normnet.errors import InputError, input_error_in
 from normnet.network import ARCHITECTURES, member_network
-from normnet.training_settings import refuse_wrong_settings
+from normnet.settings import refuse_wrong_settings
 
 CONFIGS = f"{bundle_root()}/configs"
 
@@ -40,6 +40,8 @@ def refusal(config: str, setting: str, value: object) -> str:
         ("base_seed", "a whole number from 0 on", [-1, 1.5, "x"]),
         ("learning_rate", "a number from 0 on", [-1, "abc", float("nan"), None]),
         ("tau", "a number above 0 and below 1", [1, 0, -600, "x"]),
+        ("device", "a device of this machine, such as cpu or cuda:0", ["gpu", "cuda:99", "meta", 1.5, [0]]),
+        ("reduced_precision", "true, false or null", ["x", 2]),
     ],
 )  # fmt: skip
 def test_a_setting_that_a_training_cannot_work_with_is_named(
@@ -50,18 +52,41 @@ def test_a_setting_that_a_training_cannot_work_with_is_named(
         assert refusal("train", setting, value) == expected
 
 
-def test_the_compared_methods_are_asked_too() -> None:
+def test_inference_and_the_compared_methods_are_asked_too() -> None:
+    assert refusal("inference", "device", "gpu").startswith("device: expected a device of this machine")
+    assert refusal("inference", "spacing", 1) == "spacing: expected three numbers of mm above 0, found 1."
+    assert (
+        refusal("inference", "members", "x") == "members: expected a whole number of at least 1, found 'x'."
+    )
+    assert (
+        refusal("inference", "save_probability", "x")
+        == "save_probability: expected true or false, found 'x'."
+    )
+    assert refusal("inference", "device", "cpu") == ""
     assert refusal("baseline", "seed", "x") == "seed: expected a whole number from 0 on, found 'x'."
     assert refusal("baseline", "slices_per_volume", 0).startswith("slices_per_volume: expected")
     assert refusal("baseline", "calibrate::draws", 0).startswith("draws: expected")
 
 
-@pytest.mark.parametrize("overlay", [["train"], ["train", "paper"], ["train", "finetune"], ["baseline"]])
-def test_the_configs_own_settings_are_taken_and_asked_about_first(overlay: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("overlay", "runs"),
+    [
+        (["train"], ["training"]),
+        (["train", "paper"], ["training"]),
+        (["train", "finetune"], ["training"]),
+        (["baseline"], ["training", "calibrating", "segmenting"]),
+        (["inference"], ["run"]),
+        (["inference", "paper_rule"], ["run"]),
+        (["inference", "evaluate"], ["evaluating"]),
+    ],
+)
+def test_the_configs_own_settings_are_taken_and_asked_about_first(
+    overlay: list[str], runs: list[str]
+) -> None:
     parser = ConfigParser()
     parser.read_config([f"{CONFIGS}/{file}.json" for file in overlay])
     assert parser.get_parsed_content("refuse_wrong_settings") is None
-    for run in ["training"] if "train" in overlay else ["training", "calibrating", "segmenting"]:
+    for run in runs:
         assert parser[run][:2] == ["@report_errors", "@refuse_wrong_settings"]
 
 

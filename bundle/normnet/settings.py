@@ -1,8 +1,10 @@
-"""What the settings of a training have to be, asked before its first CT is prepared."""
+"""What the settings of a run have to be, asked before its first CT is looked at."""
 
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
+
+import torch
 
 from normnet.errors import InputError
 
@@ -13,7 +15,7 @@ PATCH_MULTIPLE = {"unet": 8, "dyn_unet": 8}
 
 
 def refuse_wrong_settings(settings: Mapping[str, Any], architecture: str = "") -> None:
-    """Refuses the first setting that a training cannot work with.
+    """Refuses the first setting that a run cannot work with.
 
     Args:
         settings: by name, each a key of `WANTED` or `patch_size`.
@@ -42,14 +44,33 @@ def _three(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda found: isinstance(found, list | tuple) and len(found) == 3 and all(map(fits, found))
 
 
+def _computes(device: Any) -> bool:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError):
+        return False
+    return torch.device(device).type != "meta"  # which holds no numbers
+
+
 WANTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(
-        ("batch_size", "patches_per_slab", "slices_per_volume", "slab_slices", "val_interval", "draws"),
+        (
+            "batch_size",
+            "patches_per_slab",
+            "slices_per_volume",
+            "slab_slices",
+            "val_interval",
+            "draws",
+            "members",
+        ),
         ("a whole number of at least 1", _whole(1)),
     ),
     **dict.fromkeys(("num_workers", "base_seed", "seed"), ("a whole number from 0 on", _whole(0))),
     "spacing": ("three numbers of mm above 0", _three(lambda side: _is_number(side) and side > 0)),
     "learning_rate": ("a number from 0 on", lambda found: _is_number(found) and found >= 0),
+    "device": ("a device of this machine, such as cpu or cuda:0", _computes),
+    "reduced_precision": ("true, false or null", lambda found: found in (True, False, None)),
+    "save_probability": ("true or false", lambda found: found in (True, False)),
     "tau": ("a number above 0 and below 1", lambda found: _is_number(found) and 0 < found < 1),
 }
 """What each setting has to be, in words and as a question."""
