@@ -8,6 +8,7 @@ from normnet import bundle_root, classical_lungs, joined_lungs
 from normnet.joined_lungs import join, on_ct_grid
 from normnet.masks import read_mask
 from normnet.reading import read_ct
+from normnet.surroundings import body_tissue
 from tests.normnet.test_classical_lungs import dice
 
 SIZE = (3.0, 3.0, 3.0)
@@ -35,13 +36,13 @@ def joined_without(voxels: tuple[slice, ...]) -> np.ndarray:
     coarse, aerated = chest()
     by_network = aerated | consolidation()
     by_network[voxels] = True
-    return join(coarse, aerated, by_network, SIZE)
+    return join(coarse, body_tissue(coarse, SIZE), aerated, by_network, SIZE)
 
 
 def test_consolidation_that_touches_the_lung_is_joined():
     coarse, aerated = chest()
 
-    added = join(coarse, aerated, aerated | consolidation(), SIZE)
+    added = join(coarse, body_tissue(coarse, SIZE), aerated, aerated | consolidation(), SIZE)
 
     assert not (added & ~consolidation()).any()
     assert (added & consolidation()).sum() > 0.98 * consolidation().sum()  # but for its very corners
@@ -50,7 +51,7 @@ def test_consolidation_that_touches_the_lung_is_joined():
 def test_where_the_network_agrees_with_the_thresholds_nothing_is_joined():
     coarse, aerated = chest()
 
-    assert not join(coarse, aerated, aerated, SIZE).any()
+    assert not join(coarse, body_tissue(coarse, SIZE), aerated, aerated, SIZE).any()
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ def test_air_that_the_network_calls_lung_is_left_to_the_thresholds():
     coarse, aerated = chest()
     coarse[CONSOLIDATION] = -950
 
-    assert not join(coarse, aerated, aerated | consolidation(), SIZE).any()
+    assert not join(coarse, body_tissue(coarse, SIZE), aerated, aerated | consolidation(), SIZE).any()
 
 
 def test_a_joined_ball_is_round_on_the_voxels_and_leaves_no_seam():
