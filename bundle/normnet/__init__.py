@@ -4,7 +4,7 @@ from pathlib import Path
 
 __all__ = ["__version__", "bundle_root"]
 
-__version__ = "0.15.0"
+__version__ = "0.16.0"
 
 
 def bundle_root() -> str:
