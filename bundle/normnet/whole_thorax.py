@@ -1,6 +1,6 @@
 """An ensemble of U-Nets over a whole thorax in one run: no window, no rim, its last layer at the tissue asked about."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeGuard
 
 import torch
@@ -16,6 +16,12 @@ __all__ = ["probability_in_lungs", "runs_whole"]
 
 ALIGNMENT = 16
 """A volume is filled up to multiples of it, voxels: four halvings, the most that a U-Net here has."""
+
+LEAD_STEP = 6
+"""Each member's volume begins so many voxels, modulo `ALIGNMENT`, further before the tissue than the last one's.
+
+Halving makes what a U-Net says depend on where its volume begins. Members that begin at one place err there together,
+and their mean with them: so they begin at different ones (docs/networks.md)."""
 
 SMALLEST = 32
 """Least length of an axis, voxels: with one voxel left along z, PyTorch 2.13's strided convolutions in bfloat16 give
@@ -33,11 +39,11 @@ def runs_whole(network: object) -> TypeGuard[Ensemble]:
 def probability_in_lungs(
     image: torch.Tensor, ensemble: Ensemble, *, tau: float = 0.0, progress: bool = False
 ) -> torch.Tensor:
-    """Asks every member about the tissue in the lungs; where it answers, as a run over the box round it all does.
+    """Asks every member about the tissue in the lungs; where it answers, as a run over a box round it all does.
 
-    Members share their input. Each runs over the whole box but for its last layer, which has a quarter of the
-    operations and most of the memory. That one makes a cell of voxels of eight neighbours of its input, so it is run
-    for the cells alone in which there is tissue: a quarter of the box, and a twelfth from tau on.
+    Each runs over its whole box but for its last layer, which has a quarter of the operations and most of the memory.
+    That one makes a cell of voxels of eight neighbours of its input, so it is run for the cells alone in which there
+    is tissue: a quarter of the box, and a twelfth from tau on.
 
     Args:
         image: thorax area H, (B, 1, X, Y, Z) in [0, 1], 0 outside the lungs, and not everywhere.
@@ -49,42 +55,56 @@ def probability_in_lungs(
         (B, members, X, Y, Z) float16, each member's probability of healthy tissue; 0 where none was asked.
     """
     (box,) = boxes_round((image > 0).flatten(0, 1).any(0).numpy(force=True))
-    thorax = image[:, :, *box]
-    fill = [max(-length % ALIGNMENT, SMALLEST - length) for length in thorax.shape[2:]]
-    thorax = torch.nn.functional.pad(thorax, [part for length in reversed(fill) for part in (0, length)])
-    in_blocks = isinstance(ensemble.members[0], SubpixelUNet)
-    seen = to_blocks(thorax) if in_blocks else thorax.contiguous(memory_format=torch.channels_last_3d)
+    members, thorax = ensemble.members, image[:, :, *box]
+    in_blocks = isinstance(members[0], SubpixelUNet)
+    scale = 2 if in_blocks else 1  # voxels along an axis of what a network sees as one
+    if in_blocks:
+        thorax = to_blocks(_filled(thorax, scale))
+    thorax = thorax.contiguous(memory_format=torch.channels_last_3d)
+    # One more takes what lies beyond the image.
+    probability = image.new_zeros((len(members), image.numel() + 1), dtype=torch.float16)
+    bar = tqdm(members, "Members", leave=False, disable=not progress)
+    for number, (member, found) in enumerate(zip(bar, probability, strict=True)):
+        lead = number * LEAD_STEP % ALIGNMENT
+        seen = _filled(thorax, ALIGNMENT // scale, lead=lead // scale, least=SMALLEST // scale)
+        start = [side.start - lead for side in box]
+        for cells, logits in _logits_at_tissue(member, seen, tau):
+            voxels, beyond = _rows_of_cubes(cells, 2 * scale, image.shape[2:], start)
+            answers = logits.flatten().float().sigmoid().half()
+            found.index_copy_(0, voxels.masked_fill(beyond, image.numel()), answers)
+    return probability[:, :-1].unflatten(1, (len(image), *image.shape[2:])).transpose(0, 1)
+
+
+def _logits_at_tissue(
+    member: torch.nn.Module, seen: torch.Tensor, tau: float
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Runs a member, but its last layer where there is tissue alone.
+
+    Args:
+        member: a U-Net.
+        seen: a thorax as the U-Net itself sees it, (B, channels, X, Y, Z).
+        tau: as for `probability_in_lungs`.
+
+    Yields:
+        Some cells with tissue, (cells, 4), batch first, and the logits of their voxels, (cells, voxels of a cell).
+    """
+    first, between, last = _layers(member)
+    finest = first(seen)
+    features = [finest, between(finest)]
+    weights, bias = _of_one_cell(
+        last, [volume.shape[1] for volume in features], isinstance(member, SubpixelUNet)
+    )
     # Of each cell, the voxels that the last layer makes of one of its input.
     brightest = torch.nn.functional.max_pool3d(seen, 2).amax(1)
-    cells = ((brightest > 0) & (brightest >= tau)).nonzero()
-    # The fill may reach beyond the image.
-    shape = [
-        max(length, side.stop + more) for length, side, more in zip(image.shape[2:], box, fill, strict=True)
-    ]
-    origin = (box[0].start * shape[1] + box[1].start) * shape[2] + box[2].start
-    edge = thorax.shape[-1] // brightest.shape[-1]
-    parts = [
-        (_next_to(some, brightest.shape[1:]), origin + _rows(some, edge, edge, shape))
-        for some in cells.split(CELLS_AT_ONCE)
-    ]
-    members = ensemble.members
-    probability = image.new_zeros((len(members), len(image), *shape), dtype=torch.float16)
-    bar = tqdm(members, "Members", leave=False, disable=not progress)
-    for member, found in zip(bar, probability.flatten(1), strict=True):
-        first, between, last = _layers(member)
-        finest = first(seen)
-        features = [finest, between(finest)]
-        weights, bias = _of_one_cell(last, [volume.shape[1] for volume in features], in_blocks)
-        for (neighbours, beyond), voxels in parts:
-            logits = bias
-            for volume, weight in zip(features, weights, strict=True):
-                by_row = volume.permute(0, 2, 3, 4, 1).flatten(0, 3)  # a view: channels lie last
-                seen_by_cell = (
-                    by_row.index_select(0, neighbours).index_fill_(0, beyond, 0).view(-1, len(weight))
-                )
-                logits = torch.addmm(logits, seen_by_cell, weight)
-            found.index_copy_(0, voxels, logits.flatten().float().sigmoid().half())
-    return probability.transpose(0, 1)[:, :, *map(slice, image.shape[2:])]
+    for cells in ((brightest > 0) & (brightest >= tau)).nonzero().split(CELLS_AT_ONCE):
+        neighbours, beyond = _rows_of_cubes(cells, 2, brightest.shape[1:], (0, 0, 0), step=1)
+        logits = bias
+        for volume, weight in zip(features, weights, strict=True):
+            by_row = volume.permute(0, 2, 3, 4, 1).flatten(0, 3)  # a view: channels lie last
+            by_neighbour = by_row.index_select(0, neighbours.masked_fill(beyond, 0))
+            by_neighbour.index_fill_(0, beyond.nonzero()[:, 0], 0)
+            logits = torch.addmm(logits, by_neighbour.view(len(cells), -1), weight)
+        yield cells, logits
 
 
 def _layers(member: torch.nn.Module) -> list[torch.nn.Module]:
@@ -121,19 +141,33 @@ def _of_one_cell(
     return [weight.flatten(0, 1) for weight in weights], bias
 
 
-def _next_to(cells: torch.Tensor, shape: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Finds each cell (batch, X, Y, Z) and its next neighbours in a volume: (8 * cells) rows, and those beyond it."""
-    upper = torch.tensor(shape, device=cells.device)
-    beyond = (_steps(cells, 1, 2) >= upper).any(-1).flatten()
-    return _rows(cells, 1, 2, shape).where(~beyond, 0), beyond.nonzero()[:, 0]
+def _rows_of_cubes(
+    cells: torch.Tensor, edge: int, shape: Sequence[int], start: Sequence[int], *, step: int | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Numbers the voxels of a cube at each cell, in volumes (B, X, Y, Z).
+
+    Args:
+        cells: (cells, 4), batch first.
+        edge: of the cube, voxels.
+        shape: X, Y, Z.
+        start: voxel at which the first cell lies.
+        step: voxels from one cell to the next along an axis; by default the cubes lie side by side.
+
+    Returns:
+        (cells * edge^3) rows, and whether each lies beyond the volumes.
+    """
+    along = torch.arange(edge, device=cells.device)
+    rows, inside = cells[:, 0, None, None, None], torch.ones(1, dtype=torch.bool, device=cells.device)
+    for axis, (length, first) in enumerate(zip(shape, start, strict=True), start=1):
+        places = cells[:, axis, None] * (step or edge) + first + along
+        places = places.unflatten(1, [edge if other == axis else 1 for other in (1, 2, 3)])
+        rows, inside = rows * length + places, inside & (places >= 0) & (places < length)
+    return rows.flatten(), ~inside.flatten()
 
 
-def _rows(cells: torch.Tensor, scale: int, edge: int, shape: Sequence[int]) -> torch.Tensor:
-    """Numbers the voxels of a cube of `edge` from each cell on, in volumes of a shape: (cells * edge^3)."""
-    x, y, z = _steps(cells, scale, edge).unbind(-1)
-    return (((cells[:, :1] * shape[0] + x) * shape[1] + y) * shape[2] + z).flatten()
-
-
-def _steps(cells: torch.Tensor, scale: int, edge: int) -> torch.Tensor:
-    steps = torch.cartesian_prod(*[torch.arange(edge, device=cells.device)] * 3)
-    return cells[:, None, 1:] * scale + steps
+def _filled(volume: torch.Tensor, multiple: int, *, lead: int = 0, least: int = 0) -> torch.Tensor:
+    """Puts so many voxels of 0 before a volume (B, channels, X, Y, Z), and behind it what makes its sides multiples."""
+    fill: list[int] = []
+    for length in reversed(volume.shape[2:]):
+        fill += [lead, max(-(length + lead) % multiple, least - lead - length)]
+    return torch.nn.functional.pad(volume, fill)

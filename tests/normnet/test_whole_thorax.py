@@ -20,20 +20,23 @@ def two_lungs() -> torch.Tensor:
 
 @pytest.mark.parametrize("tau", [0.0, 0.5])
 @pytest.mark.parametrize("architecture", ["subpixel_unet", "unet"])
-def test_tissue_is_called_what_a_run_over_the_whole_volume_calls_it(
+def test_tissue_is_called_what_a_run_over_the_box_round_it_calls_it(
     architecture: str, tau: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(whole_thorax, "CELLS_AT_ONCE", 100)
     ensemble, image = Ensemble(2, architecture).eval(), two_lungs()
     with torch.no_grad():
         found = probability_in_lungs(image, ensemble, tau=tau)
-        # The box round the lungs starts at (3, 5, 9) and is 87 x 36 x 41 voxels.
-        box = ensemble(torch.nn.functional.pad(image[..., 3:, 5:, 9:50], (0, 7, 0, 12, 0, 9)))
+        # The box round the lungs starts at (3, 5, 9) and is 87 x 36 x 41 voxels; the second member's, 6 before it.
+        box = image[..., 3:, 5:, 9:50]
+        first = ensemble(torch.nn.functional.pad(box, (0, 7, 0, 12, 0, 9)))[0, 0, :87, :36, :41]
+        second = ensemble(torch.nn.functional.pad(box, (6, 1, 6, 6, 6, 3)))[0, 1, 6:93, 6:42, 6:47]
     assert found.shape == (1, 2, 90, 41, 53)
     assert found.dtype == torch.float16
-    tissue = image[0, 0, 3:, 5:, 9:50] > tau
-    in_box, expected = found[0, :, 3:, 5:, 9:50], box[0, :, :87, :36, :41]
-    torch.testing.assert_close(in_box[:, tissue].float(), expected[:, tissue], atol=6e-4, rtol=0)
+    tissue = box[0, 0] > tau
+    for member, expected in enumerate((first, second)):
+        in_box = found[0, member, 3:, 5:, 9:50].float()
+        torch.testing.assert_close(in_box[tissue], expected[tissue], atol=6e-4, rtol=0)
 
 
 def test_each_thorax_of_a_batch_has_its_own_answer() -> None:
