@@ -50,8 +50,9 @@ class EnsembleInferer(Inferer):
     """Asks every member about the lungs, on a folded copy of the network (`normnet.folding`).
 
     Takes the thorax area (B, 1, X, Y, Z) in [0, 1], 0 outside the lungs, and a network that gives a channel a member;
-    gives float16 (B, members, X, Y, Z). An `Ensemble` of U-Nets sees each thorax whole, each member from
-    another start on (`normnet.whole_thorax`), and gives 0 far from the tissue it is asked about; any other network goes over it by MONAI's sliding windows.
+    gives float16 (B, members, X, Y, Z). An `Ensemble` of U-Nets sees each thorax whole, each member from another start
+    on (`normnet.whole_thorax`), and gives 0 far from the tissue it is asked about; any other network goes over it by
+    MONAI's sliding windows.
 
     Raises:
         InputError: there is no lung, or no voxel of it lies above the window's lower end.
