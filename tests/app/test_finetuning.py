@@ -172,12 +172,12 @@ def test_a_label_that_is_no_mask_is_one_sentence(
 ) -> None:
     label = studies / "labels" / "final" / "covid_0.nii.gz"
     label.write_bytes(b"not a mask")
-    with pytest.raises(InputError, match=f"^{label}: expected a lesion mask"):
+    with pytest.raises(InputError, match=f"^{label}: expected a whole volume, but it cannot be read"):
         app[0]({}, corrected)
     assert app[1].names() == ["0"] and not leftovers(app[0].model_dir)
     assert app[0].stats() == {}
     before = write_stats(app[0].stats_path, epoch=2, total_epochs=2, best_metric=0.5, start_ts=0, version="1")
-    with pytest.raises(InputError, match="expected a lesion mask"):
+    with pytest.raises(InputError, match="expected a whole volume, but it cannot be read"):
         app[0]({}, corrected)
     assert app[0].stats() == before
 
