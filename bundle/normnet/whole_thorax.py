@@ -31,6 +31,10 @@ CELLS_AT_ONCE = 2**12
 """Cells of which the last layer's input is gathered at once: 8 MB of float32, which stay in the processor's cache."""
 
 
+NOWHERE = -(2**40)
+"""A place beyond a volume: whatever rows are counted from it are below 0."""
+
+
 def runs_whole(network: object) -> TypeGuard[Ensemble]:
     """Tells whether a network is an ensemble of U-Nets that end in one transposed convolution."""
     return isinstance(network, Ensemble) and all(_layers(member) for member in network.members)
@@ -61,32 +65,42 @@ def probability_in_lungs(
     if in_blocks:
         thorax = to_blocks(_filled(thorax, scale))
     thorax = thorax.contiguous(memory_format=torch.channels_last_3d)
+    brightest = thorax.amax(1, keepdim=True)
+    kind = thorax.device.type
+    if torch.is_autocast_enabled(kind):  # once for all members
+        thorax = thorax.to(torch.get_autocast_dtype(kind))
     # One more takes what lies beyond the image.
     probability = image.new_zeros((len(members), image.numel() + 1), dtype=torch.float16)
     bar = tqdm(members, "Members", leave=False, disable=not progress)
     for number, (member, found) in enumerate(zip(bar, probability, strict=True)):
         lead = number * LEAD_STEP % ALIGNMENT
-        seen = _filled(thorax, ALIGNMENT // scale, lead=lead // scale, least=SMALLEST // scale)
+        seen, brightest_seen = (
+            _filled(volume, ALIGNMENT // scale, lead=lead // scale, least=SMALLEST // scale)
+            for volume in (thorax, brightest)
+        )
         start = [side.start - lead for side in box]
-        for cells, logits in _logits_at_tissue(member, seen, tau):
+        # Of each cell, the voxels that the last layer makes of one of its input.
+        brightest_of_cells = torch.nn.functional.max_pool3d(brightest_seen, 2)[:, 0]
+        cells_with_tissue = ((brightest_of_cells > 0) & (brightest_of_cells >= tau)).nonzero()
+        for cells, logits in _logits_of_cells(member, seen, cells_with_tissue):
             voxels, beyond = _rows_of_cubes(cells, 2 * scale, image.shape[2:], start)
             answers = logits.flatten().float().sigmoid().half()
             found.index_copy_(0, voxels.masked_fill(beyond, image.numel()), answers)
     return probability[:, :-1].unflatten(1, (len(image), *image.shape[2:])).transpose(0, 1)
 
 
-def _logits_at_tissue(
-    member: torch.nn.Module, seen: torch.Tensor, tau: float
+def _logits_of_cells(
+    member: torch.nn.Module, seen: torch.Tensor, wanted: torch.Tensor
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Runs a member, but its last layer where there is tissue alone.
+    """Runs a member, but its last layer for some cells alone.
 
     Args:
         member: a U-Net.
         seen: a thorax as the U-Net itself sees it, (B, channels, X, Y, Z).
-        tau: as for `probability_in_lungs`.
+        wanted: (cells, 4), batch first.
 
     Yields:
-        Some cells with tissue, (cells, 4), batch first, and the logits of their voxels, (cells, voxels of a cell).
+        Some of the cells, and the logits of their voxels, (cells, voxels of a cell).
     """
     first, between, last = _layers(member)
     finest = first(seen)
@@ -94,10 +108,8 @@ def _logits_at_tissue(
     weights, bias = _of_one_cell(
         last, [volume.shape[1] for volume in features], isinstance(member, SubpixelUNet)
     )
-    # Of each cell, the voxels that the last layer makes of one of its input.
-    brightest = torch.nn.functional.max_pool3d(seen, 2).amax(1)
-    for cells in ((brightest > 0) & (brightest >= tau)).nonzero().split(CELLS_AT_ONCE):
-        neighbours, beyond = _rows_of_cubes(cells, 2, brightest.shape[1:], (0, 0, 0), step=1)
+    for cells in wanted.split(CELLS_AT_ONCE):
+        neighbours, beyond = _rows_of_cubes(cells, 2, finest.shape[2:], (0, 0, 0), step=1)
         logits = bias
         for volume, weight in zip(features, weights, strict=True):
             by_row = volume.permute(0, 2, 3, 4, 1).flatten(0, 3)  # a view: channels lie last
@@ -157,12 +169,13 @@ def _rows_of_cubes(
         (cells * edge^3) rows, and whether each lies beyond the volumes.
     """
     along = torch.arange(edge, device=cells.device)
-    rows, inside = cells[:, 0, None, None, None], torch.ones(1, dtype=torch.bool, device=cells.device)
+    rows = cells[:, 0, None, None, None]
     for axis, (length, first) in enumerate(zip(shape, start, strict=True), start=1):
         places = cells[:, axis, None] * (step or edge) + first + along
-        places = places.unflatten(1, [edge if other == axis else 1 for other in (1, 2, 3)])
-        rows, inside = rows * length + places, inside & (places >= 0) & (places < length)
-    return rows.flatten(), ~inside.flatten()
+        places = places.masked_fill((places < 0) | (places >= length), NOWHERE)
+        rows = rows * length + places.unflatten(1, [edge if other == axis else 1 for other in (1, 2, 3)])
+    rows = rows.flatten()
+    return rows, rows < 0
 
 
 def _filled(volume: torch.Tensor, multiple: int, *, lead: int = 0, least: int = 0) -> torch.Tensor:
