@@ -8,7 +8,7 @@ import torch
 
 from normnet.errors import InputError
 
-__all__ = ["refuse_wrong_settings"]
+__all__ = ["computes", "refuse_wrong_settings"]
 
 PATCH_MULTIPLE = {"unet": 8, "dyn_unet": 8}
 """Voxels along a side of which a network's coarsest grid makes one, by architecture; of the others 16."""
@@ -32,6 +32,15 @@ def refuse_wrong_settings(settings: Mapping[str, Any], architecture: str = "") -
             raise InputError(f"{name}: expected {wanted}, found {found!r}.")
 
 
+def computes(device: Any) -> bool:
+    """Tells whether torch can compute on a device of this machine, by name or as torch has it."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError):
+        return False
+    return torch.device(device).type != "meta"  # which holds no numbers
+
+
 def _whole(least: int) -> Callable[[Any], bool]:
     return lambda found: isinstance(found, int) and not isinstance(found, bool) and found >= least
 
@@ -42,14 +51,6 @@ def _is_number(found: Any) -> bool:
 
 def _three(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda found: isinstance(found, list | tuple) and len(found) == 3 and all(map(fits, found))
-
-
-def _computes(device: Any) -> bool:
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError):
-        return False
-    return torch.device(device).type != "meta"  # which holds no numbers
 
 
 WANTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
@@ -68,7 +69,7 @@ WANTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("num_workers", "base_seed", "seed"), ("a whole number from 0 on", _whole(0))),
     "spacing": ("three numbers of mm above 0", _three(lambda side: _is_number(side) and side > 0)),
     "learning_rate": ("a number from 0 on", lambda found: _is_number(found) and found >= 0),
-    "device": ("a device of this machine, such as cpu or cuda:0", _computes),
+    "device": ("a device of this machine, such as cpu or cuda:0", computes),
     "reduced_precision": ("true, false or null", lambda found: found in (True, False, None)),
     "save_probability": ("true or false", lambda found: found in (True, False)),
     "tau": ("a number above 0 and below 1", lambda found: _is_number(found) and 0 < found < 1),

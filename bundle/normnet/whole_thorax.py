@@ -79,14 +79,17 @@ def probability_in_lungs(
             for volume in (thorax, brightest)
         )
         start = [side.start - lead for side in box]
-        # Of each cell, the voxels that the last layer makes of one of its input.
-        brightest_of_cells = torch.nn.functional.max_pool3d(brightest_seen, 2)[:, 0]
-        cells_with_tissue = ((brightest_of_cells > 0) & (brightest_of_cells >= tau)).nonzero()
-        for cells, logits in _logits_of_cells(member, seen, cells_with_tissue):
+        for cells, logits in _logits_of_cells(member, seen, _cells_with_tissue(brightest_seen, tau)):
             voxels, beyond = _rows_of_cubes(cells, 2 * scale, image.shape[2:], start)
             answers = logits.flatten().float().sigmoid().half()
             found.index_copy_(0, voxels.masked_fill(beyond, image.numel()), answers)
     return probability[:, :-1].unflatten(1, (len(image), *image.shape[2:])).transpose(0, 1)
+
+
+def _cells_with_tissue(brightest: torch.Tensor, tau: float) -> torch.Tensor:
+    """Finds the cells, each the voxels that the last layer makes of one of its input: (cells, 4), batch first."""
+    of_cells = torch.nn.functional.max_pool3d(brightest, 2)[:, 0]
+    return ((of_cells > 0) & (of_cells >= tau)).nonzero()
 
 
 def _logits_of_cells(

@@ -6,11 +6,9 @@ import torch
 from monailabel.utils.others.generic import device_list, name_to_device
 
 from normnet.errors import InputError
+from normnet.settings import computes
 
 __all__ = ["chosen_device"]
-
-KINDS = ("cpu", "cuda", "mps")
-"""What computes; torch's `meta`, for one, is a device that holds no numbers."""
 
 
 def chosen_device(choice: Any) -> str:
@@ -25,10 +23,9 @@ def chosen_device(choice: Any) -> str:
     """
     try:
         name = choice[0] if isinstance(choice, list) and choice else choice
-        device = torch.device(name_to_device(name or None))
-        if device.type not in KINDS:
-            raise ValueError(device.type)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(f"device: expected one of {', '.join(device_list())}, got {choice!r}.") from error
-    return str(device)
+        device = name_to_device(name or None)
+    except (TypeError, AttributeError, ValueError):  # no name at all
+        device = None
+    if device is None or not computes(device):
+        raise InputError(f"device: expected one of {', '.join(device_list())}, got {choice!r}.")
+    return str(torch.device(device))
