@@ -24,7 +24,7 @@ def chosen_device(choice: Any) -> str:
     try:
         name = choice[0] if isinstance(choice, list) and choice else choice
         device = name_to_device(name or None)
-    except (TypeError, AttributeError, ValueError):  # no name at all
+    except (TypeError, AttributeError, KeyError):  # no name at all
         device = None
     if device is None or not computes(device):
         raise InputError(f"device: expected one of {', '.join(device_list())}, got {choice!r}.")

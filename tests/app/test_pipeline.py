@@ -114,7 +114,7 @@ def test_a_value_that_cannot_be_is_refused(pipeline: Pipeline, name: str, value:
         pipeline.run({name: value})
 
 
-@pytest.mark.parametrize("device", ["foo", "meta", 5, "cpu:x", "a') or ('"], ids=str)
+@pytest.mark.parametrize("device", ["foo", "meta", 5, {"a": 1}, "cpu:x", "a') or ('"], ids=str)
 def test_a_device_that_is_none_is_refused(device: object) -> None:
     with pytest.raises(InputError, match="device: expected one of "):
         chosen_device(device)
